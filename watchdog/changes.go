@@ -1,0 +1,158 @@
+package watchdog
+
+import (
+	"fmt"
+	"slices"
+)
+
+// rev is a compare with a revision.
+func rev(revision int64) *int64 { return &revision }
+
+// event begins the event of a change to the record; the executor adds the wall clock and the writer's name.
+func event(r Record, kind EventKind, message string) *Event {
+	return &Event{Term: r.Term, Seq: r.Seq, Kind: kind, Reason: r.Reason, Message: message}
+}
+
+func (v View) change(r Record, kind EventKind, message string) Change {
+	return Change{If: If{RecordRev: rev(v.Cluster.RecordRev)}, Record: &r, Event: event(r, kind, message)}
+}
+
+// asLeader adds that we must still hold the leader key.
+func (v View) asLeader(c Change) Change {
+	c.If.LeaderKey, c.If.LeaderRev = v.Cluster.LeaderKey, v.Cluster.LeaderCreateRev
+	return c
+}
+
+// adoptChange creates the cluster beside our running primary.
+func adoptChange(v View) Change {
+	r := adopted(v)
+	c := v.change(r, EventAdopted, fmt.Sprintf("adopted the running primary %s on timeline %d; standby.signal will lie beside it", v.Me.Name, r.Timeline))
+	c.If.PrimaryTermRev, c.If.PrimaryRev, c.If.PolicyRev = rev(v.Cluster.PrimaryTermRev), rev(v.Cluster.PrimaryCreateRev), rev(v.Cluster.PolicyRev)
+	v.holding(&c, r)
+	c.Ledger = &LedgerEntry{Term: 1, Timeline: r.Timeline, Owner: v.Me.Name, Incarnation: v.Me.Incarnation}
+	if v.Cluster.Policy == nil {
+		policy := v.Policy
+		c.Policy = &policy
+	}
+	return c
+}
+
+// restoreChange writes a lost record again, one term later. The compares say that nobody else has begun to.
+func restoreChange(v View) Change {
+	r := restored(v)
+	c := v.change(r, EventRestored, fmt.Sprintf("the record was gone from etcd while %s held term %d: written again", v.Me.Name, v.Trust.Term))
+	c.If.PrimaryTermRev, c.If.PrimaryRev = rev(v.Cluster.PrimaryTermRev), rev(v.Cluster.PrimaryCreateRev)
+	v.holding(&c, r)
+	c.Ledger = &LedgerEntry{Term: r.Term, Timeline: r.Timeline, Owner: v.Me.Name, Incarnation: v.Me.Incarnation}
+	return c
+}
+
+// holding adds the keys by which we hold r's term.
+func (v View) holding(c *Change, r Record) {
+	c.PrimaryTerm = &PrimaryTerm{Term: r.Term, Holder: v.Me.Name, Incarnation: v.Me.Incarnation, Flushed: v.Server.Received}
+	c.TakePrimary = v.Me.Name
+}
+
+// RenewChange is one renewal: it compares our own last write, so that it fails when anybody has opened another term.
+func RenewChange(trust Trust, me Identity, counter uint64, flushed LSN) Change {
+	return Change{
+		If:          If{PrimaryTermRev: rev(trust.Rev)},
+		PrimaryTerm: &PrimaryTerm{Term: trust.Term, Holder: me.Name, Incarnation: me.Incarnation, Counter: counter, Flushed: flushed},
+	}
+}
+
+// TakeChange takes the term that the record names us for, and enters the timeline that we are about to create.
+func TakeChange(v View, timeline Timeline) Change {
+	r := v.Cluster.Record.taken(v.Me.Incarnation)
+	c := v.change(r, EventTaken, fmt.Sprintf("%s took term %d and will create timeline %d", v.Me.Name, r.Term, timeline))
+	c.If.PrimaryTermRev = rev(v.Cluster.PrimaryTermRev)
+	v.holding(&c, r)
+	c.Ledger = &LedgerEntry{Term: r.Term, Timeline: timeline, Owner: v.Me.Name, Incarnation: v.Me.Incarnation}
+	return c
+}
+
+// SettleChange says that our promoted server accepts writes.
+func SettleChange(v View, timeline Timeline, fork LSN) Change {
+	r := v.Cluster.Record.settled(timeline, fork)
+	c := v.change(r, EventPromoted, fmt.Sprintf("%s accepts writes on timeline %d, which begins at %s", v.Me.Name, timeline, fork))
+	c.Ledger = &LedgerEntry{Term: r.Term, Timeline: timeline, Owner: v.Me.Name, Incarnation: v.Me.Incarnation, Fork: fork}
+	c.ClearBallots = true
+	c.PruneEvents = eventsKept
+	return c
+}
+
+// eventsKept caps the history in etcd.
+const eventsKept = 1000
+
+// HandOverChange surrenders the term that we hold, our server fenced, and names the heir if there is one. It compares the
+// record, our own last renewal, and that the heir's member key is still the one we saw.
+func HandOverChange(v View, reason Reason, heir string, tail Tail) Change {
+	var c Change
+	if heir == "" {
+		r := v.Cluster.Record.electing(reason, v.passedOverIfWinner())
+		c = v.change(r, EventSurrender, fmt.Sprintf("%s gave up term %d: %s; nobody could be named", v.Me.Name, r.Term-1, reason))
+	} else {
+		r := v.Cluster.Record.handedOver(reason, heir, tail)
+		c = v.change(r, EventHandOver, fmt.Sprintf("%s handed over to %s: %s", v.Me.Name, heir, reason))
+		c.If.MemberRevs = map[string]int64{heir: v.Cluster.Members[heir].CreateRev}
+	}
+	c.If.PrimaryTermRev = rev(v.Cluster.PrimaryTermRev)
+	c.PrimaryTerm = &PrimaryTerm{
+		Term: v.Cluster.Record.Term, Holder: v.Me.Name, Incarnation: v.Me.Incarnation, Flushed: tail.End, Surrendered: true,
+	}
+	c.DropPrimary = true
+	return c
+}
+
+// passedOverIfWinner: a winner that gives its unsettled term up is passed over in the next.
+func (v View) passedOverIfWinner() string {
+	if v.Cluster.Record.Phase == PhasePromoting {
+		return v.Me.Name
+	}
+	return ""
+}
+
+// declineChange gives back a naming that we have not taken.
+func declineChange(v View, reason Reason) Change {
+	r := v.Cluster.Record.electing(reason, v.Me.Name)
+	return v.change(r, EventSurrender, fmt.Sprintf("%s was named for term %d and cannot take it: %s", v.Me.Name, r.Term-1, reason))
+}
+
+// electionChange opens the next term, by the leader. It compares primary.term, so that a renewal in the last moment wins.
+func electionChange(v View, reason Reason, passedOver, message string) Change {
+	r := v.Cluster.Record.electing(reason, passedOver)
+	c := v.asLeader(v.change(r, EventElection, message))
+	c.If.PrimaryTermRev = rev(v.Cluster.PrimaryTermRev)
+	c.DropPrimary = true
+	return c
+}
+
+// nameChange names the winner, by the leader. It compares the ballots that it was judged on.
+func nameChange(v View, choice Choice) Change {
+	r := v.Cluster.Record.naming(choice.Winner, choice.Tail)
+	c := v.asLeader(v.change(r, EventNamed, fmt.Sprintf("%s won term %d with %s on timeline %d", choice.Winner, r.Term, choice.Best.End, choice.Best.Timeline)))
+	c.If.MemberRevs = map[string]int64{choice.Winner: v.Cluster.Members[choice.Winner].CreateRev}
+	c.If.BallotTerm, c.If.BallotRevs = r.Term, map[string]int64{}
+	for name, cast := range v.Cluster.Ballots {
+		c.If.BallotRevs[name] = cast.ModRev
+	}
+	c.Event.Candidates = choice.Ranked
+	return c
+}
+
+// confirmChange makes the list of members what the primary sees.
+func confirmChange(v View, members []string) Change {
+	c := v.change(v.Cluster.Record.confirming(members), EventMembers, fmt.Sprintf("members: %v", members))
+	c.If.PrimaryTermRev = rev(v.Trust.Rev)
+	return c
+}
+
+// registerChange creates our member key.
+func registerChange(v View, self Member, replaces int64) Change {
+	return Change{If: If{MemberRevs: map[string]int64{v.Me.Name: replaces}}, Member: &self}
+}
+
+func sorted(names []string) []string {
+	slices.Sort(names)
+	return slices.Compact(names)
+}

@@ -1,0 +1,197 @@
+package watchdog
+
+import (
+	"cmp"
+	"slices"
+)
+
+// Choice is what an election or hand-over came to. Without a Winner, Why says what stands in the way.
+type Choice struct {
+	Winner string
+	Best   Candidate // the highest position, vetoed or not: what the winner must reach
+	Tail   *Tail     // what the winner lacks, and where it lies
+	Ranked []Candidate
+	Why    Reason
+}
+
+// rank orders candidates best first: the term that owns the timeline, then LSN; ties by site, priority, name (F23, F27).
+func rank(candidates []Candidate) {
+	slices.SortFunc(candidates, func(a, b Candidate) int {
+		return cmp.Or(byPosition(b, a), compareBool(b.SameSite, a.SameSite), cmp.Compare(b.Priority, a.Priority), cmp.Compare(a.Name, b.Name))
+	})
+}
+
+func byPosition(a, b Candidate) int {
+	return cmp.Or(cmp.Compare(a.Owner, b.Owner), cmp.Compare(a.End, b.End))
+}
+
+func compareBool(a, b bool) int {
+	switch {
+	case a == b:
+		return 0
+	case a:
+		return 1
+	default:
+		return -1
+	}
+}
+
+// firstFree returns the best candidate that nothing bars.
+func firstFree(ranked []Candidate) (Candidate, bool) {
+	for _, c := range ranked {
+		if len(c.Vetoes) == 0 {
+			return c, true
+		}
+	}
+	return Candidate{}, false
+}
+
+// ChooseHeir picks who takes over from us, by what heartbeats and our own view of the standbys show. Positions need not be
+// exact: the tail gives the heir what it lacks.
+func ChooseHeir(v View) Choice {
+	r := v.Cluster.Record
+	var candidates []Candidate
+	for name, m := range v.Cluster.Members {
+		if name == v.Me.Name || m.Witness {
+			continue
+		}
+		candidates = append(candidates, v.heir(m, *r))
+	}
+	rank(candidates)
+	choice := Choice{Ranked: candidates, Why: ReasonNoCandidate}
+	if best, ok := firstFree(candidates); ok {
+		choice.Winner, choice.Best, choice.Why = best.Name, best, ReasonElected
+	}
+	return choice
+}
+
+// heir weighs one member: its last heartbeat where there is one, else its key.
+func (v View) heir(m Registered, r Record) Candidate {
+	member := m.Member
+	peer, heard := v.Peers[m.Name]
+	heard = heard && peer.HeardAt != 0 && v.Now.Since(peer.HeardAt) <= v.Policy.Detection.D()
+	if heard {
+		member = peer.Member
+	}
+	end := max(member.Received, member.Replayed)
+	for _, d := range v.Server.Standbys {
+		if d.Name == m.Name {
+			end = max(end, d.Flushed)
+		}
+	}
+	c := Candidate{
+		Name: m.Name, Owner: v.Cluster.OwnerOf(member.Timeline), Timeline: member.Timeline, End: end,
+		Priority: member.Priority, SameSite: member.Site != "" && member.Site == v.Me.Site, Vetoes: slices.Clone(member.Vetoes),
+	}
+	veto := func(when bool, why Veto) {
+		if when && !slices.Contains(c.Vetoes, why) {
+			c.Vetoes = append(c.Vetoes, why)
+		}
+	}
+	veto(!heard, VetoAPIUnreachable)
+	veto(!r.Confirmed(m.Name), VetoNotConfirmed)
+	veto(member.Role != RoleStandby, VetoNotRunning)
+	veto(member.SystemID != r.SystemID || c.Owner != v.Cluster.OwnerOf(r.Timeline), VetoForeignHistory)
+	return c
+}
+
+// Count judges the ballots of the record's term. It needs no clock but for the bounds: how long the election has been open.
+func Count(v View, m Memory) Choice {
+	r := v.Cluster.Record
+	candidates, fenced := v.ballots(*r)
+	rank(candidates)
+	choice := Choice{Ranked: candidates}
+	exact := slices.DeleteFunc(slices.Clone(candidates), func(c Candidate) bool { return slices.Contains(c.Vetoes, VetoPositionless) })
+	open := v.Now.Since(m.Since)
+	waited := open >= v.Policy.BallotWait.D()
+	switch {
+	case len(exact) == 0:
+		choice.Why = ReasonWaitingBallots
+		return choice
+	case !fenced && !waited && v.missingBallots(*r):
+		choice.Why = ReasonWaitingBallots
+		return choice
+	}
+	choice.Best = exact[0]
+	if !fenced && v.losesTooMuch(choice.Best) && (v.Policy.LagLimitWait == 0 || open < v.Policy.LagLimitWait.D()) {
+		for i := range choice.Ranked {
+			choice.Ranked[i].Vetoes = append(choice.Ranked[i].Vetoes, VetoTooFarBehind)
+		}
+		choice.Why = ReasonWouldLose
+		return choice
+	}
+	winner, ok := firstFree(exact)
+	if !ok && waited {
+		winner, ok = firstFree(liftPassedOver(exact))
+	}
+	if !ok {
+		choice.Why = ReasonNoCandidate
+		return choice
+	}
+	choice.Winner, choice.Why = winner.Name, ReasonElected
+	if byPosition(winner, choice.Best) < 0 {
+		choice.Tail = v.tailOf(choice.Best, winner, fenced)
+	}
+	return choice
+}
+
+// ballots weighs each ballot of the term that a confirmed member gave. fenced: the last taker's exact ballot, given after
+// its verified fence, is among them, and stands for all.
+func (v View) ballots(r Record) (candidates []Candidate, fenced bool) {
+	site := v.Cluster.Members[r.LastTaker.Name].Site
+	for name, b := range v.Cluster.Ballots {
+		c := Candidate{
+			Name: name, Owner: v.Cluster.OwnerOf(b.Timeline), Timeline: b.Timeline, End: b.End,
+			Priority: b.Priority, SameSite: site != "" && b.Site == site, Vetoes: slices.Clone(b.Vetoes),
+		}
+		if !b.Exact {
+			c.Vetoes = append(c.Vetoes, VetoPositionless)
+		}
+		if !r.Confirmed(name) {
+			c.Vetoes = append(c.Vetoes, VetoNotConfirmed)
+		}
+		if member, alive := v.Cluster.Members[name]; !alive || member.Incarnation != b.Incarnation {
+			c.Vetoes = append(c.Vetoes, VetoNotRunning)
+		}
+		if name == r.PassedOver {
+			c.Vetoes = append(c.Vetoes, VetoPassedOver)
+		}
+		fenced = fenced || b.Fenced && b.Exact && name == r.LastTaker.Name && b.Incarnation == r.LastTaker.Incarnation
+		candidates = append(candidates, c)
+	}
+	return candidates, fenced
+}
+
+// missingBallots: a confirmed member is alive and has not given its ballot.
+func (v View) missingBallots(r Record) bool {
+	for name, m := range v.Cluster.Members {
+		if _, given := v.Cluster.Ballots[name]; !given && !m.Witness && r.Confirmed(name) {
+			return true
+		}
+	}
+	return false
+}
+
+// losesTooMuch: the best position is further behind the last renewal's than the lag limit.
+func (v View) losesTooMuch(best Candidate) bool {
+	t := v.Cluster.PrimaryTerm
+	return t != nil && best.End.Behind(t.Flushed) > uint64(v.Policy.LagLimit)
+}
+
+// liftPassedOver forgives a winner that made no progress, when there is nobody else.
+func liftPassedOver(candidates []Candidate) []Candidate {
+	lifted := slices.Clone(candidates)
+	for i := range lifted {
+		lifted[i].Vetoes = slices.DeleteFunc(slices.Clone(lifted[i].Vetoes), func(veto Veto) bool { return veto == VetoPassedOver })
+	}
+	return lifted
+}
+
+// tailOf says where the winner fetches what it lacks: the best ballot's member.
+func (v View) tailOf(best, winner Candidate, fenced bool) *Tail {
+	b := v.Cluster.Ballots[best.Name]
+	return &Tail{
+		From: best.Name, API: b.API, Token: b.Token, Timeline: b.Timeline, Start: winner.End, End: b.End, Exact: true,
+		Whole: fenced && best.Name == v.Cluster.Record.LastTaker.Name,
+	}
+}

@@ -1,0 +1,131 @@
+package watchdog
+
+import (
+	"fmt"
+	"time"
+)
+
+// follower decides for a member while another is primary or named.
+func follower(v View, m Memory) Decision {
+	s := v.Server
+	switch {
+	case v.Flight.Kind != "":
+		return v.wait(ReasonOperating, string(v.Flight.Kind))
+	case s.PID == 0 && !s.Gone && s.Role != RoleUnknown:
+		return v.fence(ReasonLeftBehind, true, "the postmaster has exited and left processes behind")
+	}
+	up, known := v.upstream()
+	switch {
+	case !known:
+		return v.wait(ReasonUpstreamUnknown, fmt.Sprintf("%s has no live sidecar: its address is not known", v.Cluster.Record.Primary))
+	case s.Gone:
+		return rejoin(v, m, up)
+	case s.Role == RoleStandby:
+		return follow(v, m, up)
+	default:
+		return v.wait(ReasonServerUnknown, "waiting for the server to accept sessions: "+s.Problem)
+	}
+}
+
+// upstream is the server that the record names, with what the record knows of its timeline once it is settled.
+func (v View) upstream() (Upstream, bool) {
+	r := v.Cluster.Record
+	member, ok := v.Cluster.Members[r.Primary]
+	if !ok {
+		return Upstream{}, false
+	}
+	up := Upstream{Name: r.Primary, Address: member.Address, API: member.API}
+	if r.Phase == PhaseNormal {
+		up.Timeline, up.Fork = r.Timeline, r.Fork
+	}
+	return up, true
+}
+
+// follow: our server is a running standby.
+func follow(v View, m Memory, up Upstream) Decision {
+	s, settled := v.Server, v.Cluster.Record.Phase == PhaseNormal
+	canReload := s.ServerVersion >= reloadsConninfo
+	switch {
+	case s.Upstream != up.Address && !settled && !canReload:
+		return v.wait(ReasonWaitingPromote, "repointing needs a restart here: waiting until the new primary accepts sessions")
+	case s.Upstream != up.Address && !v.retry(ActRepoint):
+		return v.wait(ReasonRetryLater, "repointing failed a moment ago")
+	case s.Upstream != up.Address:
+		return v.toward(ActRepoint, ReasonRepoint, "following "+up.Name, up)
+	case s.Streaming:
+		return v.wait(ReasonFollowing, "following "+up.Name)
+	case !settled:
+		return v.wait(ReasonWaitingPromote, "waiting for "+up.Name+" to be promoted")
+	}
+	return lagging(v, m, up)
+}
+
+// reloadsConninfo is the first major version that takes a new primary_conninfo by reload.
+const reloadsConninfo = 130000
+
+// The patience with a standby that has its upstream and does not stream: prodded first, then restarted, and where its own
+// history leaves the primary's, taken down the ladder.
+const (
+	prodAfter     = 300 * time.Millisecond
+	prodEvery     = time.Second
+	restartAfter  = 6 * time.Second
+	divergedAfter = 2 * time.Second
+)
+
+func lagging(v View, m Memory, up Upstream) Decision {
+	silent := v.Now.Since(m.NotStreamingSince)
+	detail := fmt.Sprintf("not streaming from %s for %s", up.Name, silent.Round(100*time.Millisecond))
+	fork := v.Cluster.ForkAfter(v.Server.Timeline)
+	diverged := fork != 0 && max(v.Server.Received, v.Server.Replayed) > fork
+	switch {
+	case diverged && silent > divergedAfter || v.Server.Diverged:
+		d := v.toward(ActRewind, ReasonRewind, fmt.Sprintf("its history leaves the primary's at %s", fork), up)
+		if m.NoRewind {
+			d.Actions[0].Kind, d.Reason = ActClone, ReasonClone
+		}
+		d.Memory = m
+		d.Memory.Diverged = true
+		if !v.retry(d.Actions[0].Kind) {
+			return v.wait(ReasonRetryLater, detail)
+		}
+		return d
+	case silent > prodAfter && v.Now.Since(m.ProddedAt) > prodEvery:
+		d := v.toward(ActProd, ReasonProd, detail, up)
+		d.Actions[0].Restart = silent > restartAfter && v.Flight.Failures == 0 && silent < 2*restartAfter
+		d.Memory = m
+		d.Memory.ProddedAt = v.Now
+		return d
+	default:
+		return v.wait(ReasonNotStreaming, detail)
+	}
+}
+
+// rejoin is the ladder of a stopped server: start it, else rewind it, else clone it anew.
+func rejoin(v View, m Memory, up Upstream) Decision {
+	r := v.Cluster.Record
+	switch {
+	case r.Tail != nil && r.Tail.From == v.Me.Name:
+		return v.wait(ReasonServingTail, "the WAL here may be needed by "+up.Name)
+	case r.Phase != PhaseNormal:
+		return v.wait(ReasonWaitingPromote, "waiting for "+up.Name+" to be promoted")
+	}
+	kind, why := ActStart, ReasonRejoin
+	switch {
+	case m.Diverged && m.NoRewind && v.Policy.Clone:
+		kind, why = ActClone, ReasonClone
+	case m.Diverged && m.NoRewind:
+		return v.wait(ReasonStuck, "it cannot be rewound, and cloning is not allowed by the policy: copy the primary by hand")
+	case m.Diverged:
+		kind, why = ActRewind, ReasonRewind
+	}
+	if !v.retry(kind) {
+		return v.wait(ReasonRetryLater, string(kind)+" failed a moment ago: "+v.Server.Problem)
+	}
+	return v.toward(kind, why, "rejoining "+up.Name, up)
+}
+
+func (v View) toward(kind ActionKind, why Reason, detail string, up Upstream) Decision {
+	d := v.do(kind, why, detail)
+	d.Actions[0].Upstream = up
+	return d
+}

@@ -1,0 +1,23 @@
+package watchdog
+
+import "time"
+
+// retryPause is the first pause after an operation that failed; it doubles up to 64 times itself.
+const retryPause = 50 * time.Millisecond
+
+// heir decides for the one that the record names and that has not taken the term yet.
+func heir(v View, m Memory) Decision {
+	s := v.Server
+	switch {
+	case v.Flight.Kind == ActPromote || v.Flight.Kind == ActFence:
+		return v.wait(ReasonOperating, string(v.Flight.Kind))
+	case s.Role == RoleStandby && v.Me.GuardReady && v.Me.Registered && v.retry(ActPromote):
+		return v.do(ActPromote, ReasonNamed, "named: taking the term, fetching the tail, promoting")
+	case v.Now.Since(m.Since) > v.Policy.BallotWait.D() || s.Gone:
+		d := v.wait(ReasonNoProgress, "named, and the server or the guard is not there: giving the term back")
+		d.Actions = []Action{v.apply(declineChange(v, ReasonNoProgress))}
+		return d
+	default:
+		return v.wait(ReasonNotReady, "named, and waiting for the server or the guard")
+	}
+}

@@ -1,0 +1,147 @@
+package watchdog
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// lead adds what the leader owes the cluster to what the member owes itself.
+func lead(v View, m Memory, d Decision) Decision {
+	var duty Decision
+	switch r := v.Cluster.Record; {
+	case r.Phase == PhaseElecting:
+		duty = leadElection(v, m)
+	case r.Taken:
+		duty = leadSilence(v, m)
+	default:
+		duty = leadNaming(v, m)
+	}
+	if len(duty.Actions) == 0 {
+		if duty.Detail != "" {
+			d.Detail = strings.TrimPrefix(d.Detail+"; "+duty.Detail, "; ")
+		}
+		return d
+	}
+	d.Actions = append(duty.Actions, d.Actions...)
+	d.Reason, d.Detail = duty.Reason, duty.Detail
+	return d
+}
+
+// leadSilence opens an election when the one that took the term has been silent for T, on our own clock, successful reads
+// all along.
+func leadSilence(v View, m Memory) Decision {
+	r := v.Cluster.Record
+	if r.Primary == v.Me.Name || m.SilentSince == 0 {
+		return Decision{}
+	}
+	silent := v.ReadAt.Since(m.SilentSince)
+	if silent < v.Policy.TTL.D() {
+		return Decision{}
+	}
+	passedOver := ""
+	if r.Phase == PhasePromoting {
+		passedOver = r.Primary
+	}
+	message := fmt.Sprintf("%s was silent for %s: its trust is over", r.Primary, silent.Round(time.Millisecond))
+	return Decision{Reason: ReasonSilence, Detail: message, Actions: []Action{v.apply(electionChange(v, ReasonSilence, passedOver, message))}}
+}
+
+// leadNaming passes a winner over that does not take the term: nobody holds one, so nothing need be waited for but it.
+func leadNaming(v View, m Memory) Decision {
+	r := v.Cluster.Record
+	_, alive := v.Cluster.Members[r.Primary]
+	if r.Primary == v.Me.Name || alive && v.Now.Since(m.Since) <= v.Policy.BallotWait.D()+time.Second {
+		return Decision{}
+	}
+	message := fmt.Sprintf("%s was named and did not take term %d", r.Primary, r.Term)
+	return Decision{Reason: ReasonNoProgress, Detail: message, Actions: []Action{v.apply(electionChange(v, ReasonNoProgress, r.Primary, message))}}
+}
+
+// leadElection names the winner once the ballots allow it.
+func leadElection(v View, m Memory) Decision {
+	choice := Count(v, m)
+	if choice.Winner == "" {
+		return Decision{Reason: choice.Why, Detail: fmt.Sprintf("election of term %d: %s", v.Cluster.Record.Term, choice.Why)}
+	}
+	return Decision{
+		Reason: ReasonElected, Detail: fmt.Sprintf("%s wins term %d", choice.Winner, v.Cluster.Record.Term),
+		Actions: []Action{v.apply(nameChange(v, choice))},
+	}
+}
+
+// housekeeping keeps our keys and our disk's note of the record; none of it changes a role.
+func housekeeping(v View) []Action {
+	var actions []Action
+	r, own := v.Cluster.Record, v.Me.Admitted
+	if r.Term > own.Term || r.Term == own.Term && r.Seq > own.Seq {
+		a := v.action(ActAdmit)
+		own.Term, own.Seq = r.Term, r.Seq
+		a.Admission = own
+		actions = append(actions, a)
+	}
+	if !v.Me.Registered {
+		return append(actions, register(v)...)
+	}
+	return append(actions, campaign(v)...)
+}
+
+// register creates our member key, or replaces the one that this same incarnation left under another lease.
+func register(v View) []Action {
+	old, exists := v.Cluster.Members[v.Me.Name]
+	if exists && old.Incarnation != v.Me.Incarnation {
+		return nil
+	}
+	a := v.apply(registerChange(v, v.Self(), old.CreateRev))
+	return []Action{a}
+}
+
+// campaign: the leader lives away from the primary's host whenever another member can lead.
+func campaign(v View) []Action {
+	r := v.Cluster.Record
+	beside := r.Primary == v.Me.Name
+	others := slices.ContainsFunc(r.Members, func(name string) bool {
+		_, alive := v.Cluster.Members[name]
+		return alive && name != v.Me.Name
+	})
+	campaigning := false
+	for name := range v.Cluster.Campaigns {
+		campaigning = campaigning || name != v.Me.Name
+	}
+	switch {
+	case v.Me.CampaignKey == "" && r.Confirmed(v.Me.Name) && !(beside && others):
+		return []Action{v.apply(Change{Campaign: v.Me.Name})}
+	case v.Me.CampaignKey != "" && beside && campaigning:
+		return []Action{v.apply(Change{Resign: true})}
+	}
+	return nil
+}
+
+// Self is what we tell the others of ourselves.
+func (v View) Self() Member {
+	s := v.Server
+	m := Member{
+		Name: v.Me.Name, Incarnation: v.Me.Incarnation, Address: v.Me.Address, API: v.Me.API, SystemID: s.SystemID, Role: s.Role,
+		Timeline: s.Timeline, Received: s.Received, Replayed: s.Replayed, Upstream: s.Upstream, Streaming: s.Streaming,
+		Vetoes: slices.Clone(s.Vetoes), Problem: s.Problem, Activity: string(v.Flight.Kind), ServerVersion: s.ServerVersion,
+		Priority: v.Me.Priority, Site: v.Me.Site, PrimaryTerm: v.Trust.Term,
+	}
+	if v.Me.NoFailover {
+		m.Vetoes = append(m.Vetoes, VetoNoFailover)
+	}
+	if !v.Me.GuardReady {
+		m.Vetoes = append(m.Vetoes, VetoGuardMissing)
+	}
+	return m
+}
+
+// GarbageList names the keys that cannot be read, with why.
+func (c Cluster) GarbageList() string {
+	var parts []string
+	for key, why := range c.Garbage {
+		parts = append(parts, key+": "+why)
+	}
+	slices.Sort(parts)
+	return strings.Join(parts, "; ")
+}

@@ -1,0 +1,60 @@
+package watchdog
+
+// remember carries the memory on to this view.
+func remember(v View) Memory {
+	m := v.Memory
+	if v.Cluster != nil && v.Cluster.Record != nil {
+		r := v.Cluster.Record
+		if m.Term != r.Term || m.Phase != r.Phase || m.Since == 0 {
+			m.Term, m.Phase, m.Since = r.Term, r.Phase, v.Now
+		}
+	}
+	m = m.silence(v)
+	m.NotStreamingSince = since(m.NotStreamingSince, v.Now, v.Server.Role == RoleStandby && v.Server.Upstream != "" && !v.Server.Streaming)
+	if m.NotStreamingSince == 0 {
+		m.ProddedAt = 0
+	}
+	m.GuardlessSince = since(m.GuardlessSince, v.Now, v.Trust.Term != 0 && !v.Me.GuardReady)
+	return m.ladder(v)
+}
+
+// silence counts for how long the primary's renewals have not been seen. It begins anew with every other revision, with
+// the first successful read, and with a read that failed: silence is never counted across our own outage.
+func (m Memory) silence(v View) Memory {
+	if v.Cluster == nil {
+		return m
+	}
+	if v.ReadGap || m.SilentSince == 0 || m.RenewalRev != v.Cluster.PrimaryTermRev {
+		m.RenewalRev, m.SilentSince = v.Cluster.PrimaryTermRev, v.Now
+	}
+	m.LastRead = v.ReadAt
+	return m
+}
+
+// ladder remembers how far down the rejoin ladder we are, until the server streams again.
+func (m Memory) ladder(v View) Memory {
+	f := v.Flight
+	switch {
+	case v.Server.Streaming:
+		m.Diverged, m.NoRewind = false, false
+	case f.Failed == ActStart && f.Diverged:
+		m.Diverged = true
+	case f.Failed == ActRewind && (f.NotPossible || f.Failures >= rewindTries):
+		m.NoRewind = true
+	}
+	return m
+}
+
+// rewindTries bounds the rewinds before a clone is made instead.
+const rewindTries = 3
+
+func since(before, now Instant, holds bool) Instant {
+	switch {
+	case !holds:
+		return 0
+	case before != 0:
+		return before
+	default:
+		return now
+	}
+}

@@ -1,0 +1,73 @@
+package watchdog
+
+// Reason names a leaf of a decision: in logs, events, metrics and status it is the same word.
+type Reason string
+
+// The reasons.
+const (
+	// Waiting, with nothing to do.
+	ReasonStoreUnread     Reason = "etcd-not-read-yet"
+	ReasonStoreForeign    Reason = "etcd-is-another"        // its cluster id is not the one that we were admitted under (F19)
+	ReasonStoreBehind     Reason = "etcd-is-behind"         // its record is older than what our disk has seen (F19)
+	ReasonRecordGarbage   Reason = "record-unreadable"      // (F18)
+	ReasonRecordMissing   Reason = "record-missing"         // and we may not write it again
+	ReasonNoPrimaryYet    Reason = "no-primary-yet"         // nobody has created the record, and a standby never does
+	ReasonServerUnknown   Reason = "server-not-known"       //
+	ReasonUnregistered    Reason = "not-registered"         //
+	ReasonOperating       Reason = "operation-under-way"    //
+	ReasonHolding         Reason = "primary"                // the server is writable under our term
+	ReasonFollowing       Reason = "following"              //
+	ReasonNotStreaming    Reason = "not-streaming"          //
+	ReasonServingTail     Reason = "serving-tail"           // the heir may need our WAL: our server stays down
+	ReasonWaitingPromote  Reason = "waiting-for-promotion"  // of the one named
+	ReasonWaitingHeard    Reason = "waiting-for-heartbeats" // before an heir is chosen
+	ReasonBalloted        Reason = "ballot-given"           //
+	ReasonWaitingBallots  Reason = "waiting-for-ballots"    //
+	ReasonWouldLose       Reason = "would-lose-too-much"    // the best candidate is beyond the lag limit
+	ReasonNoCandidate     Reason = "no-candidate"           // every ballot is vetoed or unknown
+	ReasonHungNoHeir      Reason = "hangs-without-heir"     // our server hangs, and nobody could take over
+	ReasonUpstreamUnknown Reason = "upstream-not-known"     // the primary's address is not in etcd
+	ReasonStuck           Reason = "cannot-rejoin"          // every rung of the ladder failed; a person is needed
+	ReasonRetryLater      Reason = "retry-later"            // an operation failed a moment ago
+	ReasonNotReady        Reason = "not-ready-to-promote"   // named, and our server or guard is not there yet
+
+	// Refusing to start.
+	ReasonNameInUse      Reason = "name-in-use"               // (F65)
+	ReasonForeignSystem  Reason = "foreign-system-identifier" // (F65)
+	ReasonTwoPrimaries   Reason = "two-primaries"             //
+	ReasonServerDownHere Reason = "server-down-before-join"   //
+
+	// Acting.
+	ReasonRegister      Reason = "register"
+	ReasonAdopt         Reason = "adopt"          // a running primary, no record
+	ReasonJoin          Reason = "join"           // a standby of the record's system
+	ReasonRemember      Reason = "remember"       // the record went on: our disk notes it
+	ReasonRestore       Reason = "restore-record" // lost from etcd under our unexpired trust
+	ReasonConfirm       Reason = "confirm-members"
+	ReasonLatch         Reason = "latch"
+	ReasonCampaign      Reason = "campaign"
+	ReasonResign        Reason = "resign"           // the leader lives away from the primary's host
+	ReasonTrustOver     Reason = "trust-expired"    // fence: no renewal was acknowledged in time
+	ReasonOvertaken     Reason = "overtaken"        // fence: another term has begun
+	ReasonStrayPrimary  Reason = "stray-primary"    // fence: writable without a term of ours
+	ReasonLeftBehind    Reason = "backends-left"    // fence: the postmaster is dead, its backends are not (F49)
+	ReasonServerExited  Reason = "server-exited"    // hand over
+	ReasonServerCrashed Reason = "server-restarted" // fence and hand over: it came up, or will, as a standby
+	ReasonServerHangs   Reason = "server-hangs"     // fence and hand over (F48)
+	ReasonStorageSick   Reason = "storage-sick"     // fence and hand over (F52)
+	ReasonGuardMissing  Reason = "guard-missing"    // fence and hand over: no guard, no primary
+	ReasonNoProgress    Reason = "no-progress"      // a winner gives its term up, or is passed over
+	ReasonNamed         Reason = "named"            // promote
+	ReasonResume        Reason = "resume-promotion" // promote, after a crash in the middle
+	ReasonSilence       Reason = "primary-silent"   // open an election
+	ReasonElected       Reason = "elected"          // name the winner
+	ReasonVote          Reason = "vote"             // hang up and give a ballot
+	ReasonStartToVote   Reason = "start-to-vote"    // start detached, to know the end of WAL
+	ReasonRejoin        Reason = "rejoin"           // start as a standby
+	ReasonRewind        Reason = "rejoin-by-rewind" //
+	ReasonClone         Reason = "rejoin-by-clone"  //
+	ReasonRepoint       Reason = "repoint"          //
+	ReasonProd          Reason = "prod"             //
+	ReasonPromoted      Reason = "promoted"         // the term is settled
+	ReasonSettled       Reason = "settled"          //
+)

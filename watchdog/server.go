@@ -1,0 +1,37 @@
+package watchdog
+
+// Server is what a sidecar knows of the PostgreSQL beside it. Unknown is neither healthy nor dead: a server that did not
+// answer has Role RoleUnknown, and only a look at the process table makes it RoleDown.
+type Server struct {
+	Role          Role
+	PID           int  // of the postmaster, 0 when it is down
+	Gone          bool // verified: no process of this data directory is left
+	Restarting    bool // it told us that it restarts itself after a backend's crash: it will come up as a standby
+	SystemID      string
+	ServerVersion int      // as server_version_num
+	Timeline      Timeline // standby: of the WAL that it receives or replays; primary: that it writes
+	Received      LSN      // standby: flushed by the receiver; primary: flushed
+	Replayed      LSN
+	ReplayPaused  bool
+	Upstream      string // host:port in primary_conninfo, empty when detached
+	Receiver      bool   // a receiver process exists
+	Streaming     bool   // the receiver streams
+	Diverged      bool   // its own history leaves the upstream's before its end: it can never stream from there
+	Latched       bool   // standby.signal (before 12: recovery.conf) lies in the data directory
+	Standbys      []Downstream
+	Vetoes        []Veto
+	Problem       string // what is wrong beside it (no data directory, wrong password …) and what to do
+
+	AnsweredAt  Instant // last time a bounded query on the kept connection succeeded, or an error proved that it lives
+	ConnectedAt Instant // last time a new connection was answered, with success or with an error that proves life
+	StoredAt    Instant // last time the storage probe finished
+	StartedAt   Instant // when the sidecar first saw this postmaster
+}
+
+// Downstream is a standby as the primary sees it in pg_stat_replication.
+type Downstream struct {
+	Name      string // application_name
+	Streaming bool
+	Flushed   LSN
+	Replayed  LSN
+}

@@ -1,0 +1,45 @@
+package sidecar
+
+import (
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/pgvigil/pgvigil/watchdog"
+)
+
+// Clock is the sidecar's time.
+type Clock interface {
+	// Now reads CLOCK_BOOTTIME.
+	Now() watchdog.Instant
+	// Wall is for people: logs and events.
+	Wall() time.Time
+}
+
+// Options is everything that a sidecar is made of.
+type Options struct {
+	Cluster  string
+	Identity watchdog.Identity // what configuration knows of us: name, address, API, priority, site, tags
+	Version  string            // of pgvigil
+	Policy   watchdog.Policy   // for creating the cluster's; the one in etcd is in force
+	StateDir string            // for the member's own state file
+
+	Store    Store
+	Postgres Postgres
+	Guard    Guard
+	Peers    Peers
+	Clock    Clock
+	Log      *slog.Logger
+
+	// Crash is called with the name of each numbered step of a promotion, hand-over or rejoin. Tests end the process there.
+	Crash func(step string)
+}
+
+// Refusal is a sidecar's own decision to end, PostgreSQL left as it was.
+type Refusal struct {
+	Reason  watchdog.Reason
+	Message string // what, where, what to do next
+}
+
+// Error is the message.
+func (r *Refusal) Error() string { return fmt.Sprintf("%s (%s)", r.Message, r.Reason) }

@@ -1,0 +1,72 @@
+package watchdog
+
+import "slices"
+
+// The record's transitions. Each returns the next record and leaves the old one as it is.
+
+// adopted is the first record, beside a running primary.
+func adopted(v View) Record {
+	return Record{
+		SystemID: v.Server.SystemID, Term: 1, Seq: 1, Phase: PhaseNormal, Primary: v.Me.Name, Taken: true,
+		LastTaker: Holder{Name: v.Me.Name, Incarnation: v.Me.Incarnation, Term: 1}, Timeline: v.Server.Timeline,
+		Members: []string{v.Me.Name}, Durability: Durability{Mode: ModeAsync}, Reason: ReasonAdopt,
+	}
+}
+
+func (r Record) next(reason Reason) Record {
+	r.Seq++
+	r.Reason = reason
+	r.Members = slices.Clone(r.Members)
+	return r
+}
+
+// confirming changes the list of members.
+func (r Record) confirming(members []string) Record {
+	r = r.next(ReasonConfirm)
+	r.Members = members
+	return r
+}
+
+// electing opens an election for the next term. passedOver is the winner that made no progress, if that is why.
+func (r Record) electing(reason Reason, passedOver string) Record {
+	r = r.next(reason)
+	r.Term++
+	r.Phase, r.Primary, r.Taken, r.Tail, r.PassedOver = PhaseElecting, "", false, nil, passedOver
+	return r
+}
+
+// handedOver opens the next term and names its heir at once.
+func (r Record) handedOver(reason Reason, heir string, tail Tail) Record {
+	r = r.electing(reason, "")
+	r.Phase, r.Primary, r.Tail = PhasePromoting, heir, &tail
+	return r
+}
+
+// naming ends the election of this term.
+func (r Record) naming(winner string, tail *Tail) Record {
+	r = r.next(ReasonElected)
+	r.Phase, r.Primary, r.Tail = PhasePromoting, winner, tail
+	return r
+}
+
+// taken says that the one named has the term now.
+func (r Record) taken(incarnation string) Record {
+	r = r.next(ReasonNamed)
+	r.Taken, r.LastTaker = true, Holder{Name: r.Primary, Incarnation: incarnation, Term: r.Term}
+	return r
+}
+
+// settled says that the one named is writable, on that timeline.
+func (r Record) settled(timeline Timeline, fork LSN) Record {
+	r = r.next(ReasonPromoted)
+	r.Phase, r.Timeline, r.Fork, r.Tail, r.PassedOver = PhaseNormal, timeline, fork, nil, ""
+	return r
+}
+
+// restored is the record of the next term, written again by the primary that finds it lost.
+func restored(v View) Record {
+	r := adopted(v)
+	r.Term, r.Seq, r.Reason = v.Trust.Term+1, v.Me.Admitted.Seq+1, ReasonRestore
+	r.LastTaker.Term = r.Term
+	return r
+}

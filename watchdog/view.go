@@ -1,0 +1,91 @@
+package watchdog
+
+// View is everything that a decision may depend on.
+type View struct {
+	Now     Instant
+	Me      Identity
+	Policy  Policy
+	Server  Server   // the PostgreSQL beside us
+	Trust   Trust    // ours, if we hold a term
+	Cluster *Cluster // the last linearizable read; nil before the first
+	ReadAt  Instant  // when that read was sent
+	ReadGap bool     // a read has failed since the last decision: silence cannot be counted across it
+	Peers   map[string]Peer
+	Flight  Flight // the operation under way, if any
+	Memory  Memory // our own, from the decision before
+}
+
+// Identity is who we are, and what we have promised on our own disk.
+type Identity struct {
+	Name        string
+	Incarnation string
+	Address     string // of our PostgreSQL, host:port
+	API         string
+	Priority    int
+	Site        string
+	NoFailover  bool
+	Replication string // conninfo words that a standby connects with
+	GuardReady  bool   // a guard watches this server
+	Registered  bool   // our member key is ours, under a live lease
+	CampaignKey string // our own leader key, if we campaign
+
+	Admitted Admission
+}
+
+// Admission is what the member's own disk says of the cluster that it belongs to. The zero value: admitted to none, and
+// nothing of PostgreSQL's may be touched.
+type Admission struct {
+	SystemID string `json:"system_id"`
+	StoreID  string `json:"store_id"` // etcd's cluster id
+	Term     Term   `json:"term"`     // the highest seen, with its Seq: a store that is behind is refused (F19)
+	Seq      uint64 `json:"seq"`
+	Promised Term   `json:"promised"` // we never follow a primary of a lower term
+	Held     Term   `json:"held"`     // the last term that we took
+}
+
+// Trust is the time for which our server may accept writes under a term of ours.
+type Trust struct {
+	Term Term    // 0: we hold none
+	From Instant // the earlier send of the last renewal acknowledged
+	Rev  int64   // mod revision of primary.term as that renewal left it
+	Lost bool    // a renewal found that another has written primary.term: our term is over
+}
+
+// Peer is what heartbeats have shown of another member.
+type Peer struct {
+	Member
+	HeardAt    Instant // last answer
+	AnsweredAt Instant // last answer or refusal: the host lives
+}
+
+// Flight is an operation that the sidecar carries out beside its loop.
+type Flight struct {
+	Kind  ActionKind // empty: none
+	Term  Term       // on which it was judged
+	Since Instant
+	// Failed is the last operation's kind, when it failed, with the time and how often in a row: so that a retry waits, and
+	// the next rung of the ladder is tried. Diverged and NotPossible say why, where that matters.
+	Failed      ActionKind
+	FailedAt    Instant
+	Failures    int
+	Diverged    bool // the server's history leaves the upstream's before its own end
+	NotPossible bool // this server or configuration cannot do it
+}
+
+// Memory is since when we have seen things. Decide returns it anew; nobody else writes it.
+type Memory struct {
+	Term  Term    // to which the rest belongs, with Phase
+	Phase Phase   //
+	Since Instant // we have seen this term and phase
+
+	RenewalRev  int64   // mod revision of primary.term
+	SilentSince Instant // no other revision was read since, and every read succeeded
+	LastRead    Instant // the last read that counted
+
+	NotStreamingSince Instant // our standby has had an upstream and has not streamed
+	ProddedAt         Instant // the receiver was last prodded
+	GuardlessSince    Instant // we hold a term and no guard watches our server
+
+	Diverged bool // our server's history leaves the primary's: the ladder's next rung is a rewind
+	NoRewind bool // … which is not possible here: the rung after it is a clone
+}
