@@ -156,3 +156,11 @@ func sorted(names []string) []string {
 	slices.Sort(names)
 	return slices.Compact(names)
 }
+
+// TellChange writes an event that changes nothing else: the record's sequence number gives it its place.
+func TellChange(c Cluster, kind EventKind, why Reason, message string) Change {
+	r := c.Record.next(c.Record.Reason)
+	e := event(r, kind, message)
+	e.Reason = why
+	return Change{If: If{RecordRev: rev(c.RecordRev)}, Record: &r, Event: e}
+}

@@ -18,6 +18,8 @@ var (
 	ErrLeaseLost = errors.New("lease lost")
 	// ErrDiverged: the server's history leaves the upstream's before its own end.
 	ErrDiverged = errors.New("histories diverge")
+	// ErrForbidden: a tail was asked for with a token that nobody gave.
+	ErrForbidden = errors.New("token does not match")
 	// ErrNotPossible: this server, version or configuration cannot do it, now or later.
 	ErrNotPossible = errors.New("not possible here")
 )
@@ -132,6 +134,8 @@ type Guard interface {
 	// Arm sets the instant at which the guard fences unless fed again. It is a store to shared memory, and returns
 	// once the guard has acknowledged if it was disarmed.
 	Arm(deadline watchdog.Instant) error
+	// Deadline is what the guard is armed with, 0 when it is not: a restarted sidecar takes its trust back from it.
+	Deadline() watchdog.Instant
 	// Disarm lets the guard rest. Only after the server is verified gone or is a standby.
 	Disarm() error
 	// Exited returns a channel that is closed when the guard's process is gone.

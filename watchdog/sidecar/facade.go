@@ -1,0 +1,100 @@
+package sidecar
+
+import (
+	"context"
+	"crypto/subtle"
+	"io"
+	"maps"
+	"time"
+
+	"github.com/pgvigil/pgvigil/watchdog"
+)
+
+type counters struct {
+	Decisions       map[watchdog.Reason]uint64
+	Renewals        uint64
+	RenewalsFailed  uint64
+	Fences          uint64
+	Promotions      uint64
+	HandOvers       uint64
+	Elections       uint64
+	HeartbeatsLost  uint64
+	StoreReadErrors uint64
+}
+
+// Snapshot is the state of the sidecar at one moment, for its API.
+type Snapshot struct {
+	View      watchdog.View
+	Decision  watchdog.Decision
+	Self      watchdog.Member
+	Writable  bool          // the server accepts writes under unexpired trust
+	TrustLeft time.Duration // until the server is fenced unless a renewal succeeds
+	LoopAge   time.Duration // since the loop last turned
+	Counters  Counters
+}
+
+// Counters grow for as long as the process lives.
+type Counters = counters
+
+// self is what we say of ourselves. The mutex is held.
+func (s *Sidecar) self() watchdog.Member {
+	v := s.state.view
+	v.Server, v.Trust, v.Flight = s.state.server, s.state.trust, s.state.inFlight
+	if v.Me.Name == "" {
+		v.Me = s.options.Identity
+	}
+	m := v.Self()
+	m.Version = s.options.Version
+	return m
+}
+
+// Self is what this member says of itself, as of now.
+func (s *Sidecar) Self() watchdog.Member {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.self()
+}
+
+// Heard notes a heartbeat from another member.
+func (s *Sidecar) Heard(peer watchdog.Member) {
+	now := s.now()
+	s.with(func(st *state) {
+		if own, known := st.peers[peer.Name]; !known || own.Streaming != peer.Streaming {
+			signal(s.wake)
+		}
+		st.peers[peer.Name] = watchdog.Peer{Member: peer, HeardAt: now, AnsweredAt: now}
+	})
+}
+
+// Snapshot is the last view and decision of the loop, with the server and trust as of now.
+func (s *Sidecar) Snapshot() Snapshot {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now, st := s.now(), &s.state
+	v := st.view
+	v.Server, v.Trust, v.Now = st.server, st.trust, now
+	left := st.trust.Left(s.policy(), now)
+	c := st.counters
+	c.Decisions = maps.Clone(c.Decisions)
+	return Snapshot{
+		View: v, Decision: st.decision, Self: s.self(), TrustLeft: left, LoopAge: now.Since(st.turnedAt), Counters: c,
+		Writable: left > 0 && st.server.Role == watchdog.RolePrimary && st.server.PID != 0,
+	}
+}
+
+// ServeTail writes raw WAL to the one who names the token that the record or our own ballot gave.
+func (s *Sidecar) ServeTail(ctx context.Context, token string, timeline watchdog.Timeline, from, to watchdog.LSN, w io.Writer) error {
+	var named string
+	s.with(func(st *state) {
+		if c := st.cluster; c != nil && c.Record != nil && c.Record.Tail != nil && c.Record.Tail.From == s.options.Identity.Name {
+			named = c.Record.Tail.Token
+		}
+	})
+	if own := s.journal.read().BallotToken; named == "" {
+		named = own
+	}
+	if named == "" || subtle.ConstantTimeCompare([]byte(named), []byte(token)) != 1 {
+		return ErrForbidden
+	}
+	return s.options.Postgres.ServeTail(ctx, timeline, from, to, w)
+}

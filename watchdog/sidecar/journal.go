@@ -1,0 +1,125 @@
+package sidecar
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sync"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/pgvigil/pgvigil/watchdog"
+)
+
+// journal is what the member keeps on its own disk: who it is, what it belongs to, and what it has promised.
+type journal struct {
+	mu   sync.Mutex
+	path string
+	lock *os.File
+	kept kept
+}
+
+type kept struct {
+	Incarnation string             `json:"incarnation"`
+	Admission   watchdog.Admission `json:"admission"`
+	Lease       int64              `json:"lease"`
+	BallotToken string             `json:"ballot_token,omitempty"`
+}
+
+// openJournal reads the member's state or begins a new one, and makes sure that no other sidecar uses it.
+func openJournal(dir string) (*journal, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("create state directory %s: %w", dir, err)
+	}
+	lock, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR|unix.O_CLOEXEC, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("open lock in state directory: %w", err)
+	}
+	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		lock.Close()
+		return nil, &Refusal{Reason: watchdog.ReasonNameInUse, Message: fmt.Sprintf("another sidecar runs with the state directory %s: stop it first", dir)}
+	}
+	j := &journal{path: filepath.Join(dir, "state.json"), lock: lock}
+	data, err := os.ReadFile(j.path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		j.kept.Incarnation = randomToken()
+		err = j.save()
+	case err == nil:
+		if err = json.Unmarshal(data, &j.kept); err != nil || j.kept.Incarnation == "" {
+			err = fmt.Errorf("state file %s cannot be read (%v): restore it, or move it away to join the cluster as a new member", j.path, err)
+		}
+	}
+	if err != nil {
+		lock.Close()
+		return nil, err
+	}
+	return j, nil
+}
+
+func (j *journal) close() { j.lock.Close() }
+
+func (j *journal) read() kept {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.kept
+}
+
+// change makes a change durable before it returns.
+func (j *journal) change(edit func(*kept)) error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	before := j.kept
+	edit(&j.kept)
+	if j.kept == before {
+		return nil
+	}
+	if err := j.save(); err != nil {
+		j.kept = before
+		return err
+	}
+	return nil
+}
+
+func (j *journal) save() error {
+	data, err := json.MarshalIndent(j.kept, "", "  ")
+	if err != nil {
+		return fmt.Errorf("encode state: %w", err)
+	}
+	beside := j.path + ".new"
+	f, err := os.OpenFile(beside, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
+	if err != nil {
+		return fmt.Errorf("write state: %w", err)
+	}
+	_, err = f.Write(append(data, '\n'))
+	err = errors.Join(err, f.Sync(), f.Close())
+	if err == nil {
+		err = os.Rename(beside, j.path)
+	}
+	if err == nil {
+		err = syncDir(filepath.Dir(j.path))
+	}
+	if err != nil {
+		return fmt.Errorf("write state %s: %w", j.path, err)
+	}
+	return nil
+}
+
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
+
+func randomToken() string {
+	b := make([]byte, 16)
+	_, _ = rand.Read(b) // never fails, by its documentation
+	return hex.EncodeToString(b)
+}

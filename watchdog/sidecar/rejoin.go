@@ -1,0 +1,95 @@
+package sidecar
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/pgvigil/pgvigil/watchdog"
+)
+
+// rejoinBound is for one rung of the ladder; a big server's rewind or clone takes its time.
+const rejoinBound = 12 * time.Hour
+
+// rewind stops the server, keeps what only it has, and takes it back to the upstream's history. That the histories leave
+// each other is looked at once more here, on the WAL itself: SQL's timeline may lag behind.
+func (s *Sidecar) rewind(ctx context.Context, v watchdog.View, a watchdog.Action) error {
+	ctx, cancel := context.WithTimeout(ctx, rejoinBound)
+	defer cancel()
+	timeline := v.Server.Timeline
+	if !v.Server.Gone {
+		quick, done := context.WithTimeout(ctx, 5*time.Second)
+		end, err := s.options.Postgres.EndOfWAL(quick)
+		done()
+		if err != nil {
+			return fmt.Errorf("look at our own end of WAL before a rewind: %w", err)
+		}
+		timeline = end.Timeline
+		if fork := v.Cluster.ForkAfter(timeline); fork == 0 || end.End <= fork {
+			return fmt.Errorf("not rewound: our WAL ends at %s on timeline %d, which %s has too", end.End, timeline, a.Upstream.Name)
+		}
+	}
+	if err := s.stop(ctx); err != nil {
+		return err
+	}
+	fork := v.Cluster.ForkAfter(timeline)
+	s.options.Crash("rejoin-receipt")
+	receipt, err := s.options.Postgres.Receipt(ctx, v.Cluster.Record.Term, timeline, fork)
+	if err != nil {
+		return fmt.Errorf("keep a divergence receipt: %w", err)
+	}
+	s.log.Warn("divergence receipt kept", "receipt", receipt)
+	s.options.Crash("rejoin-rewind")
+	if err := s.options.Postgres.Rewind(ctx, a.Upstream, s.options.Crash); err != nil {
+		return err
+	}
+	s.options.Crash("rejoin-rewound")
+	s.tell(ctx, watchdog.EventRejoined, watchdog.ReasonRewind, fmt.Sprintf("%s was rewound to %s's history: %s", v.Me.Name, a.Upstream.Name, receipt))
+	return s.options.Postgres.Start(ctx, a.Upstream)
+}
+
+// clone copies the upstream beside and swaps, the old directory kept.
+func (s *Sidecar) clone(ctx context.Context, v watchdog.View, a watchdog.Action) error {
+	ctx, cancel := context.WithTimeout(ctx, rejoinBound)
+	defer cancel()
+	if err := s.stop(ctx); err != nil {
+		return err
+	}
+	s.options.Crash("rejoin-clone")
+	if err := s.options.Postgres.Clone(ctx, a.Upstream, s.options.Crash); err != nil {
+		return err
+	}
+	s.tell(ctx, watchdog.EventRejoined, watchdog.ReasonClone, fmt.Sprintf("%s was cloned anew from %s; its old data directory is kept beside", v.Me.Name, a.Upstream.Name))
+	return nil
+}
+
+// stop ends a standby cleanly where it can, and for certain.
+func (s *Sidecar) stop(ctx context.Context) error {
+	bounded, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	if err := s.options.Postgres.Stop(bounded); err != nil {
+		s.log.Warn("server not stopped cleanly", "error", err)
+		if err := s.options.Postgres.Fence(ctx, true); err != nil {
+			return fmt.Errorf("stop the server before it rejoins: %w", err)
+		}
+	}
+	return nil
+}
+
+// tell writes an event of our own, with the record's next sequence number. It is worth three tries and no more.
+func (s *Sidecar) tell(ctx context.Context, kind watchdog.EventKind, reason watchdog.Reason, message string) {
+	for range 3 {
+		bounded, cancel := context.WithTimeout(ctx, time.Second)
+		cluster, err := s.options.Store.Read(bounded)
+		if err == nil && cluster.Record != nil {
+			change := watchdog.TellChange(cluster, kind, reason, message)
+			s.complete(&change)
+			_, err = s.options.Store.Apply(bounded, change)
+		}
+		cancel()
+		if err == nil || !errors.Is(err, ErrCompareLost) {
+			return
+		}
+	}
+}
