@@ -19,6 +19,9 @@ func lead(v View, m Memory, d Decision) Decision {
 		duty = leadNaming(v, m)
 	}
 	if len(duty.Actions) == 0 {
+		if duty.Reason == ReasonWouldLose || duty.Reason == ReasonNoCandidate {
+			d.Reason = duty.Reason // what a person must know outranks that our own ballot is given
+		}
 		if duty.Detail != "" {
 			d.Detail = strings.TrimPrefix(d.Detail+"; "+duty.Detail, "; ")
 		}
