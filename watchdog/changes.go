@@ -96,12 +96,20 @@ func HandOverChange(v View, reason Reason, heir string, tail Tail) Change {
 		c = v.change(r, EventHandOver, fmt.Sprintf("%s handed over to %s: %s", v.Me.Name, heir, reason))
 		c.If.MemberRevs = map[string]int64{heir: v.Cluster.Members[heir].CreateRev}
 	}
-	c.If.PrimaryTermRev = rev(v.Cluster.PrimaryTermRev)
+	c.If.PrimaryTermRev = rev(v.lastRenewal())
 	c.PrimaryTerm = &PrimaryTerm{
 		Term: v.Cluster.Record.Term, Holder: v.Me.Name, Incarnation: v.Me.Incarnation, Flushed: tail.End, Surrendered: true,
 	}
 	c.DropPrimary = true
 	return c
+}
+
+// lastRenewal is the revision that our own last renewal left, where this process knows it: a read may be older.
+func (v View) lastRenewal() int64 {
+	if v.Trust.Term == v.Cluster.Record.Term && v.Trust.Rev > v.Cluster.PrimaryTermRev {
+		return v.Trust.Rev
+	}
+	return v.Cluster.PrimaryTermRev
 }
 
 // passedOverIfWinner: a winner that gives its unsettled term up is passed over in the next.

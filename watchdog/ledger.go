@@ -35,3 +35,15 @@ func (c Cluster) ForkAfter(timeline Timeline) LSN {
 	}
 	return fork
 }
+
+// TimelineBefore returns the highest timeline that the ledger knows below the given one, which a former primary will have
+// written; 1 when there is none.
+func (c Cluster) TimelineBefore(timeline Timeline) Timeline {
+	before := Timeline(1)
+	for _, e := range c.Ledger {
+		if e.Timeline < timeline {
+			before = max(before, e.Timeline)
+		}
+	}
+	return before
+}

@@ -123,13 +123,16 @@ var verbs = map[string]func(*story, *arguments){
 		s.view.Me.Registered = !a.has("unregistered")
 		s.view.Me.GuardReady = !a.has("guardless")
 	},
-	"tight":   func(s *story, _ *arguments) { s.view.Policy, _ = Preset("tight") },
-	"passed":  func(s *story, a *arguments) { s.passed(a.duration(a.words[0])) },
-	"guard":   func(s *story, a *arguments) { s.view.Me.GuardReady = a.has("ready") },
-	"leader":  func(s *story, a *arguments) { s.leader(a.words[0]) },
-	"unread":  func(s *story, _ *arguments) { s.view.Cluster = nil },
-	"gap":     func(s *story, _ *arguments) { s.view.ReadGap = true },
-	"garbage": func(s *story, a *arguments) { s.view.Cluster.Garbage[a.words[0]] = "not JSON"; s.view.Cluster.Record = nil },
+	"tight":  func(s *story, _ *arguments) { s.view.Policy, _ = Preset("tight") },
+	"passed": func(s *story, a *arguments) { s.passed(a.duration(a.words[0])) },
+	"guard":  func(s *story, a *arguments) { s.view.Me.GuardReady = a.has("ready") },
+	"leader": func(s *story, a *arguments) { s.leader(a.words[0]) },
+	"unread": func(s *story, _ *arguments) { s.view.Cluster = nil },
+	"gap":    func(s *story, _ *arguments) { s.view.ReadGap = true },
+	"garbage": func(s *story, a *arguments) {
+		s.view.Cluster.Garbage[a.words[0]] = "not JSON"
+		s.view.Cluster.Record = nil
+	},
 	"record":  (*story).record,
 	"member":  (*story).member,
 	"ballot":  (*story).ballot,

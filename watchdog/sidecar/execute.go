@@ -153,6 +153,9 @@ func (s *Sidecar) startOperation(ctx context.Context, v watchdog.View, d watchdo
 		began := s.now()
 		err := s.operate(own, v, d, a)
 		s.landed(a, began, err)
+		if err == nil && a.Kind == watchdog.ActPromote {
+			s.checkpoint(ctx)
+		}
 	})
 }
 
@@ -172,9 +175,7 @@ func (s *Sidecar) landed(a watchdog.Action, began watchdog.Instant, err error) {
 			if st.inFlight.Failed == a.Kind {
 				f.Failures += st.inFlight.Failures
 			}
-			if a.Kind != watchdog.ActFence && a.Kind != watchdog.ActHandOver {
-				st.server.Problem = err.Error()
-			}
+			st.problem = err.Error()
 		}
 		st.inFlight = f
 		st.epoch++

@@ -39,7 +39,11 @@ type Counters = counters
 // self is what we say of ourselves. The mutex is held.
 func (s *Sidecar) self() watchdog.Member {
 	v := s.state.view
+	problem := v.Server.Problem
 	v.Server, v.Trust, v.Flight = s.state.server, s.state.trust, s.state.inFlight
+	if v.Server.Problem == "" {
+		v.Server.Problem = problem
+	}
 	if v.Me.Name == "" {
 		v.Me = s.options.Identity
 	}

@@ -26,6 +26,8 @@ type promotion struct {
 func (s *Sidecar) promote(ctx context.Context, v watchdog.View) error {
 	bounded, cancel := context.WithTimeout(ctx, v.Policy.PromoteWait.D())
 	defer cancel()
+	cluster := *v.Cluster // the promotion carries its own copy on from step to step
+	v.Cluster = &cluster
 	p := &promotion{Sidecar: s, view: v, timings: map[string]float64{}, facts: map[string]string{}, began: s.now()}
 	return p.run(bounded)
 }
@@ -223,7 +225,6 @@ func (p *promotion) settle(ctx context.Context, done Promotion) error {
 		pause(ctx, 20*time.Millisecond)
 	}
 	p.log.Info("promoted", "term", p.view.Cluster.Record.Term, "timeline", done.Timeline, "fork", done.Fork, "timings_ms", p.timings)
-	p.checkpoint()
 	return nil
 }
 
@@ -241,14 +242,12 @@ func (p *promotion) reportLoss(done Promotion) {
 }
 
 // checkpoint is asked for and not awaited: rewinding members need it (15 and below), the cluster does not.
-func (p *promotion) checkpoint() {
-	p.tasks.Go(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-		defer cancel()
-		if err := p.options.Postgres.Checkpoint(ctx); err != nil {
-			p.log.Warn("checkpoint after promotion failed", "error", err)
-		}
-	})
+func (s *Sidecar) checkpoint(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Minute)
+	defer cancel()
+	if err := s.options.Postgres.Checkpoint(ctx); err != nil && ctx.Err() == nil {
+		s.log.Warn("checkpoint after promotion failed", "error", err)
+	}
 }
 
 // pause waits or ends with ctx.

@@ -18,6 +18,9 @@ func (s *Sidecar) rewind(ctx context.Context, v watchdog.View, a watchdog.Action
 	ctx, cancel := context.WithTimeout(ctx, rejoinBound)
 	defer cancel()
 	timeline := v.Server.Timeline
+	if timeline == 0 {
+		timeline = v.Cluster.TimelineBefore(v.Cluster.Record.Timeline)
+	}
 	if !v.Server.Gone {
 		quick, done := context.WithTimeout(ctx, 5*time.Second)
 		end, err := s.options.Postgres.EndOfWAL(quick)

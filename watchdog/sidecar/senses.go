@@ -36,9 +36,14 @@ func (s *Sidecar) readEvery() time.Duration {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	st := &s.state
+	renewal := s.policy().Renewal.D()
 	leads := st.view.Me.CampaignKey != "" && st.cluster != nil && st.cluster.LeaderKey == st.view.Me.CampaignKey
-	if leads || st.cluster == nil || st.cluster.Record == nil || st.cluster.Record.Phase != watchdog.PhaseNormal || st.readGap || st.trust.Term != 0 && !st.leased {
-		return s.policy().Renewal.D() / 2
+	switch {
+	case leads && st.readAt.Since(st.memory.SilentSince) > 2*renewal:
+		return renewal / 5
+	case leads, st.cluster == nil, st.readGap, st.trust.Term != 0 && !st.leased,
+		st.cluster.Record == nil, st.cluster.Record.Phase != watchdog.PhaseNormal:
+		return renewal
 	}
 	return 5 * time.Second
 }
@@ -149,6 +154,9 @@ func (s *Sidecar) observeOnce(ctx context.Context) (pid int) {
 		}
 		if alive {
 			server.AnsweredAt = now
+		}
+		if server.PID == old.PID {
+			server.Timeline = max(server.Timeline, old.Timeline) // SQL's lags behind once the receiver is gone
 		}
 		if server.SystemID == "" {
 			server.SystemID = old.SystemID

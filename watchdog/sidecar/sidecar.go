@@ -47,6 +47,7 @@ type state struct {
 	guardPID  int
 	peers     map[string]watchdog.Peer
 	inFlight  watchdog.Flight
+	problem   string // of the last operation that failed
 	memory    watchdog.Memory
 	decision  watchdog.Decision
 	view      watchdog.View
@@ -218,6 +219,9 @@ func (s *Sidecar) buildView() watchdog.View {
 	v.Server.StoredAt = now
 	if st.storing != 0 {
 		v.Server.StoredAt = st.storing
+	}
+	if v.Server.Problem == "" && st.inFlight.Failed != "" {
+		v.Server.Problem = st.problem
 	}
 	if c := st.cluster; c != nil && st.leased {
 		own, registered := c.Members[v.Me.Name]
