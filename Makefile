@@ -1,10 +1,50 @@
+# pgvigil. `make` alone says what there is.
 .DEFAULT_GOAL := help
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
+# What the tests and the demo need on a fresh Debian machine: program → package.
+NEEDED := /usr/lib/postgresql/15/bin/postgres:postgresql-15 /usr/bin/etcd:etcd-server
+
 help: ## show the targets
-	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
-lint: ## formatting and vet
-	@test -z "$$(gofmt -l .)" || { gofmt -l .; exit 1; }
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+deps: ## install PostgreSQL and etcd from Debian, only what is missing
+	@missing=""; for n in $(NEEDED); do [ -x "$${n%%:*}" ] || missing="$$missing $${n##*:}"; done; \
+	[ -z "$$missing" ] && exit 0; \
+	echo "installing$$missing"; \
+	if [ ! -e /etc/postgresql-common/createcluster.conf ]; then \
+	  $(SUDO) mkdir -p /etc/postgresql-common && echo 'create_main_cluster = false' | $(SUDO) tee /etc/postgresql-common/createcluster.conf >/dev/null; fi; \
+	$(SUDO) apt-get update -qq && DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -y -qq --no-install-recommends $$missing
+
+build: ## build bin/pgvigil
+	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/pgvigil ./cmd/pgvigil
+
+demo: deps build ## three servers, three sidecars, three disasters, about a minute
+	bin/pgvigil demo
+
+test: deps build ## every test, the end-to-end ones on real PostgreSQL and etcd included
+	go test -timeout 30m ./...
+
+race: deps build ## the tests but the end-to-end ones, with the race detector
+	go test -race -timeout 30m $$(go list ./... | grep -v /test/e2e)
+
+e2e: deps build ## the end-to-end tests alone, told as they go
+	go test -v -count=1 -timeout 30m ./test/e2e/...
+
+bench: deps build ## what an idle sidecar costs, and the gap after a crash of the postmaster
+	go run ./test/bench
+
+cover: ## coverage of the decision core
+	go test -cover ./watchdog
+
+fuzz: deps ## the parsers, a minute each
+	go test -fuzz FuzzDecodeRecord -fuzztime 60s ./watchdog
+
+lint: ## formatting, vet, staticcheck
+	@test -z "$$(gofmt -l .)" || { echo "not gofmt'ed:"; gofmt -l .; exit 1; }
 	go vet ./...
-test: ## the tests
-	go test ./...
-ci: lint test ## what must be green before anything lands
-.PHONY: help lint test ci
+	go tool staticcheck ./...
+
+ci: deps lint build test ## what must be green before anything lands
+
+.PHONY: help deps build demo test race e2e bench cover fuzz lint ci
