@@ -31,6 +31,15 @@ func admit(v View) Decision {
 		d.Actions = register(v)
 		return d
 	}
+	if holder && v.Server.Role == RolePrimary && v.Trust.Term != r.Term {
+		// Adopted, and the answer or this process was lost before our disk had noted it: the term is still ours if this
+		// renewal goes through.
+		renew := RenewChange(Trust{Term: r.Term, Rev: c.PrimaryTermRev}, v.Me, 1, v.Server.Received)
+		renew.TakePrimary = v.Me.Name
+		d := v.wait(ReasonAdopt, "the record names us already: renewing the term before we rely on it")
+		d.Actions = []Action{v.apply(renew)}
+		return d
+	}
 	a := Admission{SystemID: r.SystemID, StoreID: c.StoreID, Term: r.Term, Seq: r.Seq}
 	if holder {
 		a.Held = r.LastTaker.Term

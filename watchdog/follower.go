@@ -11,7 +11,7 @@ func follower(v View, m Memory) Decision {
 	switch {
 	case v.Flight.Kind != "":
 		return v.wait(ReasonOperating, string(v.Flight.Kind))
-	case s.PID == 0 && !s.Gone && s.Role != RoleUnknown:
+	case s.Role == RoleDown && !s.Gone:
 		return v.fence(ReasonLeftBehind, true, "the postmaster has exited and left processes behind")
 	}
 	up, known := v.upstream()

@@ -29,6 +29,8 @@ func holderServer(v View, m Memory) Decision {
 		return handOver(v, m)
 	case s.Restarting:
 		return v.fence(ReasonServerCrashed, true, "PostgreSQL restarts itself after a backend's crash, and comes up as a standby")
+	case s.Role == "" || s.PID == 0 && s.Role != RoleDown:
+		return v.wait(ReasonServerUnknown, "the server was not looked at yet")
 	case s.PID == 0:
 		return v.fence(ReasonLeftBehind, true, "the postmaster has exited")
 	case promoting && (s.Role == RoleStandby || s.Role == RolePrimary) && v.Me.GuardReady && v.retry(ActPromote):

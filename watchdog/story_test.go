@@ -149,6 +149,7 @@ var verbs = map[string]func(*story, *arguments){
 	"admitted": func(s *story, a *arguments) {
 		s.view.Me.Admitted.Term, s.view.Me.Admitted.Seq, s.view.Me.Admitted.Promised = Term(a.number("term")), uint64(a.number("seq")), Term(a.number("promised"))
 	},
+	"pid":  func(s *story, a *arguments) { s.view.Server.PID = int(a.wordNumber()) },
 	"gone": func(s *story, a *arguments) { delete(s.view.Cluster.Members, a.words[0]) },
 	"lost": func(s *story, _ *arguments) {
 		c := s.view.Cluster
@@ -334,6 +335,14 @@ func (a *arguments) or(key, otherwise string) string {
 func (a *arguments) number(key string) int64 {
 	text := a.or(key, "0")
 	n, err := strconv.ParseInt(text, 10, 64)
+	if err != nil {
+		a.t.Fatalf("%q: %v", a.line, err)
+	}
+	return n
+}
+
+func (a *arguments) wordNumber() int64 {
+	n, err := strconv.ParseInt(a.words[0], 10, 64)
 	if err != nil {
 		a.t.Fatalf("%q: %v", a.line, err)
 	}

@@ -7,7 +7,7 @@ func voter(v View) Decision {
 	switch {
 	case v.Flight.Kind != "":
 		return v.wait(ReasonOperating, string(v.Flight.Kind))
-	case s.PID == 0 && !s.Gone && s.Role != RoleUnknown:
+	case s.Role == RoleDown && !s.Gone:
 		return v.fence(ReasonLeftBehind, true, "the postmaster has exited and left processes behind")
 	case cast && given.Incarnation == v.Me.Incarnation && s.Role == RoleStandby:
 		return v.wait(ReasonBalloted, "waiting for the election to be decided")

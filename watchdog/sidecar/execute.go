@@ -45,7 +45,8 @@ func (s *Sidecar) admit(a watchdog.Admission) error {
 // startApply makes one change in etcd beside the loop; another is not begun before etcd has been read anew. The mutex is
 // held.
 func (s *Sidecar) startApply(ctx context.Context, v watchdog.View, d watchdog.Decision, a watchdog.Action) {
-	if s.state.applying || s.state.mustRead != 0 {
+	leased := a.Change.Member != nil || a.Change.Campaign != "" || a.Change.TakePrimary != ""
+	if s.state.applying || s.state.mustRead != 0 || leased && !s.state.leased || v.Now < s.state.applyFrom {
 		return
 	}
 	s.state.applying = true
@@ -58,6 +59,13 @@ func (s *Sidecar) startApply(ctx context.Context, v watchdog.View, d watchdog.De
 		revision, err := s.options.Store.Apply(bounded, change)
 		s.with(func(st *state) {
 			st.applying = false
+			if err != nil && !errors.Is(err, ErrCompareLost) {
+				st.applyFrom = s.now().Add(restBetween)
+			}
+			if errors.Is(err, ErrLeaseLost) {
+				st.leased = false
+				signal(s.renewal)
+			}
 			s.mustReadAnew()
 		})
 		switch {
@@ -73,13 +81,15 @@ func (s *Sidecar) startApply(ctx context.Context, v watchdog.View, d watchdog.De
 
 // applied follows up a change that was acknowledged.
 func (s *Sidecar) applied(v watchdog.View, change watchdog.Change, sent watchdog.Instant, revision int64) {
+	if change.TakePrimary != "" {
+		s.begin(change.PrimaryTerm.Term, sent, revision)
+	}
 	r := change.Record
 	if r == nil {
 		return
 	}
 	s.log.Info("record changed", "term", r.Term, "phase", r.Phase, "primary", r.Primary, "reason", r.Reason)
 	if change.TakePrimary != "" {
-		s.begin(r.Term, sent, revision)
 		_ = s.admit(watchdog.Admission{
 			SystemID: r.SystemID, StoreID: v.Cluster.StoreID, Term: r.Term, Seq: r.Seq, Promised: v.Me.Admitted.Promised, Held: r.Term,
 		})
@@ -118,7 +128,7 @@ func (s *Sidecar) startOperation(ctx context.Context, v watchdog.View, d watchdo
 	if !fence && (st.inFlight.Kind != "" || st.mustLook || st.mustRead != 0 || st.applying) {
 		return
 	}
-	if st.inFlight.Kind == watchdog.ActFence {
+	if st.inFlight.Kind == watchdog.ActFence || st.landed.kind == a.Kind && v.Now.Since(st.landed.at) < restBetween {
 		return
 	}
 	var before context.CancelFunc
@@ -159,6 +169,10 @@ func (s *Sidecar) startOperation(ctx context.Context, v watchdog.View, d watchdo
 	})
 }
 
+// restBetween two operations of one kind: where the first did not have the effect that its success promised, the loop does
+// not spin.
+const restBetween = 50 * time.Millisecond
+
 // landed notes how an operation ended, and asks for new eyes before the next.
 func (s *Sidecar) landed(a watchdog.Action, began watchdog.Instant, err error) {
 	took := s.now().Since(began)
@@ -177,7 +191,7 @@ func (s *Sidecar) landed(a watchdog.Action, began watchdog.Instant, err error) {
 			}
 			st.problem = err.Error()
 		}
-		st.inFlight = f
+		st.inFlight, st.landed.kind, st.landed.at = f, a.Kind, s.now()
 		st.epoch++
 		if a.Kind != watchdog.ActFence {
 			st.mustLook = true

@@ -39,6 +39,7 @@ type state struct {
 	mustRead  uint64 // reads begun so far count only from this one on
 	reads     uint64
 	applying  bool
+	applyFrom watchdog.Instant // no change is tried before: the last one failed
 	trust     watchdog.Trust
 	renewTerm watchdog.Term
 	counter   uint64
@@ -47,6 +48,10 @@ type state struct {
 	guardPID  int
 	peers     map[string]watchdog.Peer
 	inFlight  watchdog.Flight
+	landed    struct {
+		kind watchdog.ActionKind
+		at   watchdog.Instant
+	}
 	problem   string // of the last operation that failed
 	memory    watchdog.Memory
 	decision  watchdog.Decision
@@ -96,7 +101,11 @@ func (s *Sidecar) Run(ctx context.Context) error {
 // guard is the witness: without one that is armed, a writable server has no trust and is fenced.
 func (s *Sidecar) takeBack(ctx context.Context) {
 	k := s.journal.read()
-	server, _ := s.options.Postgres.Observe(ctx)
+	looking, done := context.WithTimeout(ctx, time.Second)
+	server, _ := s.options.Postgres.Observe(looking)
+	done()
+	server.AnsweredAt, server.ConnectedAt, server.StartedAt = s.now(), s.now(), s.now()
+	s.state.server = server
 	if k.Admission.Held != 0 && server.PID != 0 {
 		if err := s.options.Guard.Ensure(ctx, server.PID); err != nil {
 			s.log.Warn("guard not taken back", "error", err)
