@@ -1,20 +1,12 @@
 # pgvigil. `make` alone says what there is.
 .DEFAULT_GOAL := help
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
-SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
-# What the tests and the demo need on a fresh Debian machine: program → package.
-NEEDED := /usr/lib/postgresql/15/bin/postgres:postgresql-15 /usr/bin/etcd:etcd-server
 
 help: ## show the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
-deps: ## install PostgreSQL and etcd from Debian, only what is missing
-	@missing=""; for n in $(NEEDED); do [ -x "$${n%%:*}" ] || missing="$$missing $${n##*:}"; done; \
-	[ -z "$$missing" ] && exit 0; \
-	echo "installing$$missing"; \
-	if [ ! -e /etc/postgresql-common/createcluster.conf ]; then \
-	  $(SUDO) mkdir -p /etc/postgresql-common && echo 'create_main_cluster = false' | $(SUDO) tee /etc/postgresql-common/createcluster.conf >/dev/null; fi; \
-	$(SUDO) apt-get update -qq && DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -y -qq --no-install-recommends $$missing
+deps: ## install PostgreSQL and etcd from Debian or Ubuntu, only what is missing
+	@.ci/deps
 
 build: ## build bin/pgvigil
 	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/pgvigil ./cmd/pgvigil
@@ -37,8 +29,12 @@ bench: deps build ## what an idle sidecar costs, and the gap after a crash of th
 cover: ## coverage of the decision core
 	go test -cover ./watchdog
 
-fuzz: deps ## the parsers, a minute each
-	go test -fuzz FuzzDecodeRecord -fuzztime 60s ./watchdog
+fuzz: ## every fuzz test, FUZZTIME each (30s)
+	@set -e; for dir in $$(grep -rlE '^func Fuzz' --include=*_test.go . | xargs -r -n 1 dirname | sort -u); do \
+	  for name in $$(go test -list '^Fuzz' $$dir | grep '^Fuzz'); do \
+	    echo "$$dir $$name"; go test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(or $(FUZZTIME),30s) $$dir; \
+	  done; \
+	done
 
 lint: ## formatting, vet, staticcheck
 	@test -z "$$(gofmt -l .)" || { echo "not gofmt'ed:"; gofmt -l .; exit 1; }

@@ -21,6 +21,7 @@ type promotion struct {
 	timings map[string]float64
 	facts   map[string]string
 	began   watchdog.Instant
+	taken   func() // makes the record that taking the term left the one that the view shows
 }
 
 func (s *Sidecar) promote(ctx context.Context, v watchdog.View) error {
@@ -28,7 +29,7 @@ func (s *Sidecar) promote(ctx context.Context, v watchdog.View) error {
 	defer cancel()
 	cluster := *v.Cluster // the promotion carries its own copy on from step to step
 	v.Cluster = &cluster
-	p := &promotion{Sidecar: s, view: v, timings: map[string]float64{}, facts: map[string]string{}, began: s.now()}
+	p := &promotion{Sidecar: s, view: v, timings: map[string]float64{}, facts: map[string]string{}, began: s.now(), taken: func() {}}
 	return p.run(bounded)
 }
 
@@ -50,6 +51,7 @@ func (p *promotion) run(ctx context.Context) error {
 	if err := errors.Join(takeErr, tailErr); err != nil {
 		return err
 	}
+	p.taken()
 	p.options.Crash("taken")
 	var done Promotion
 	err = p.timed("promote", func() error {
@@ -110,7 +112,7 @@ func (p *promotion) take(ctx context.Context, timeline watchdog.Timeline) error 
 	if err != nil {
 		return fmt.Errorf("take term %d: %w", r.Term, err)
 	}
-	p.view.Cluster.Record, p.view.Cluster.RecordRev = change.Record, revision
+	p.taken = func() { p.view.Cluster.Record, p.view.Cluster.RecordRev = change.Record, revision }
 	p.begin(r.Term, sent, revision)
 	return nil
 }
