@@ -1,0 +1,136 @@
+package config
+
+import (
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/xrash/smetrics"
+)
+
+const prefix = "PGVIGIL_"
+
+// fields says where in Config each key lies, by its path; sections are the paths that hold keys.
+var fields, sections = walk(reflect.TypeFor[Config](), "", nil)
+
+// paths are all keys, in the order of the struct.
+var paths = func() (all []string) {
+	for path := range fields {
+		all = append(all, path)
+	}
+	slices.SortFunc(all, func(a, b string) int { return slices.Compare(fields[a], fields[b]) })
+	return all
+}()
+
+func walk(t reflect.Type, under string, at []int) (map[string][]int, map[string]bool) {
+	found, sections := map[string][]int{}, map[string]bool{under: true}
+	for i := range t.NumField() {
+		f := t.Field(i)
+		name, options, _ := strings.Cut(f.Tag.Get("yaml"), ",")
+		if !f.IsExported() || name == "-" {
+			continue
+		}
+		path, index := join(under, name), append(slices.Clone(at), i)
+		if options == "inline" {
+			path = under
+		}
+		if f.Type.Kind() != reflect.Struct {
+			found[path] = index
+			continue
+		}
+		inner, more := walk(f.Type, path, index)
+		for p, x := range inner {
+			found[p] = x
+		}
+		for p := range more {
+			sections[p] = true
+		}
+	}
+	return found, sections
+}
+
+func join(section, key string) string {
+	if section == "" {
+		return key
+	}
+	return section + "." + key
+}
+
+func fieldOf(c *Config, path string) reflect.Value {
+	return reflect.ValueOf(c).Elem().FieldByIndex(fields[path])
+}
+
+// variable is the key's environment variable.
+func variable(path string) string {
+	return prefix + strings.ToUpper(strings.ReplaceAll(path, ".", "_"))
+}
+
+// readEnvironment notes the variables that are keys, and warns of those that nearly are. Others under our prefix are
+// passed over: container platforms make some of their own.
+func readEnvironment(environ []string, into map[string]setting) (warnings []string) {
+	variables := map[string]string{}
+	names := make([]string, 0, len(paths))
+	for _, path := range paths {
+		variables[variable(path)] = path
+		names = append(names, variable(path))
+	}
+	for _, pair := range environ {
+		name, value, _ := strings.Cut(pair, "=")
+		if path, known := variables[name]; known && value != "" {
+			into[path] = setting{text: value, origin: name}
+			continue
+		} else if known || !strings.HasPrefix(name, prefix) {
+			continue
+		}
+		if near := nearest(name, names); near != "" {
+			warnings = append(warnings, fmt.Sprintf("environment variable %s is not known and has no effect: did you mean %s?", name, near))
+		}
+	}
+	return warnings
+}
+
+// under returns the names of the keys and sections right under a section.
+func under(section string) []string {
+	names := map[string]bool{}
+	for _, path := range paths {
+		if rest, inside := strings.CutPrefix(path, join(section, "")); inside {
+			name, _, _ := strings.Cut(rest, ".")
+			names[name] = true
+		}
+	}
+	var sorted []string
+	for name := range names {
+		sorted = append(sorted, name)
+	}
+	slices.Sort(sorted)
+	return sorted
+}
+
+// suggest says what was probably meant by a key that does not exist.
+func suggest(section, key string) string {
+	here := under(section)
+	if near := nearest(key, here); near != "" {
+		return fmt.Sprintf("did you mean %s?", near)
+	}
+	for _, path := range paths { // the right key in the wrong section
+		if path == key || strings.HasSuffix(path, "."+key) {
+			return fmt.Sprintf("did you mean %s?", path)
+		}
+	}
+	if near := nearest(join(section, key), paths); near != "" {
+		return fmt.Sprintf("did you mean %s?", near)
+	}
+	return "the keys here are " + strings.Join(here, ", ")
+}
+
+// nearest returns the name that is a few typing errors away, or none.
+func nearest(name string, names []string) string {
+	best, least := "", max(2, len(name)/4)+1
+	for _, candidate := range names {
+		if d := smetrics.WagnerFischer(strings.ToLower(name), strings.ToLower(candidate), 1, 1, 1); d < least {
+			best, least = candidate, d
+		}
+	}
+	return best
+}

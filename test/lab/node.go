@@ -1,0 +1,163 @@
+package lab
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// Node is a server, its sidecar and its guard.
+type Node struct {
+	*Cluster
+	Name    string
+	Port    int
+	APIPort int
+
+	sidecar *Process
+	env     []string
+}
+
+// DataDir is the server's.
+func (n *Node) DataDir() string { return filepath.Join(n.Dir, n.Name) }
+
+// Address is where clients reach the server.
+func (n *Node) Address() string { return fmt.Sprintf("127.0.0.1:%d", n.Port) }
+
+// API is the sidecar's base URL.
+func (n *Node) API() string { return fmt.Sprintf("http://127.0.0.1:%d", n.APIPort) }
+
+// ConfigFile is the sidecar's.
+func (n *Node) ConfigFile() string { return filepath.Join(n.Dir, n.Name+".yml") }
+
+// Conninfo is for sessions on this server.
+func (n *Node) Conninfo() string {
+	return fmt.Sprintf("host=127.0.0.1 port=%d user=postgres dbname=postgres sslmode=disable connect_timeout=2", n.Port)
+}
+
+// initialise makes an empty primary, as somebody sets one up by hand.
+func (n *Node) initialise(context.Context) error {
+	if err := n.run("initdb", "-D", n.DataDir(), "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"); err != nil {
+		return err
+	}
+	lines := []string{
+		"listen_addresses = '127.0.0.1'", "unix_socket_directories = '" + n.Dir + "'", "wal_log_hints = on", "hot_standby = on",
+		"max_wal_senders = 10", "wal_level = replica", "max_connections = 50", "shared_buffers = 32MB", "logging_collector = off", n.options.Settings,
+	}
+	if err := appendTo(filepath.Join(n.DataDir(), "postgresql.conf"), lines...); err != nil {
+		return err
+	}
+	return appendTo(filepath.Join(n.DataDir(), "pg_hba.conf"), "host replication all 127.0.0.1/32 trust")
+}
+
+// copyFrom makes a standby of up, as somebody does by hand.
+func (n *Node) copyFrom(_ context.Context, up *Node) error {
+	return n.run("pg_basebackup", "-h", "127.0.0.1", "-p", fmt.Sprint(up.Port), "-U", "replicator", "-D", n.DataDir(), "-R", "-c", "fast", "--no-sync")
+}
+
+// StartServer starts the server by hand, and waits until it answers.
+func (n *Node) StartServer(context.Context) error {
+	return n.run("pg_ctl", "-D", n.DataDir(), "-s", "-w", "-t", "60", "-l", filepath.Join(n.Dir, n.Name+".server.log"), "-o", fmt.Sprintf("-p %d", n.Port), "start")
+}
+
+// execute runs statements in one session.
+func (n *Node) execute(ctx context.Context, statements ...string) error {
+	conn, err := n.Connect(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	for _, s := range statements {
+		if _, err := conn.Exec(ctx, s); err != nil {
+			return fmt.Errorf("%s on %s: %w", s, n.Name, err)
+		}
+	}
+	return nil
+}
+
+// Connect opens a session.
+func (n *Node) Connect(ctx context.Context) (*pgx.Conn, error) {
+	conn, err := pgx.Connect(ctx, n.Conninfo())
+	if err != nil {
+		return nil, fmt.Errorf("connect to %s: %w", n.Name, err)
+	}
+	return conn, nil
+}
+
+// Ask returns one value as text; an error is the empty string, for polling.
+func (n *Node) Ask(ctx context.Context, query string) string {
+	bounded, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	conn, err := pgx.Connect(bounded, n.Conninfo())
+	if err != nil {
+		return ""
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	var answer *string
+	if err := conn.QueryRow(bounded, "SELECT ("+query+")::text").Scan(&answer); err != nil || answer == nil {
+		return ""
+	}
+	return *answer
+}
+
+// config is the least that a user must write, and etcd.
+func (n *Node) config() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "cluster: %s\nname: %s\netcd:\n  endpoints: [\"%s\"]\n", Name, n.Name, strings.Join(n.endpoints, `", "`))
+	if n.options.Embedded {
+		i := n.index()
+		fmt.Fprintf(&b, "  embedded:\n    dir: %s\n    listen_client: %s\n    listen_peer: %s\n    initial_cluster:\n",
+			filepath.Join(n.Dir, n.Name+".etcd"), n.endpoints[i], n.peers[n.Name])
+		for name, peer := range n.peers {
+			fmt.Fprintf(&b, "      %s: %s\n", name, peer)
+		}
+	}
+	fmt.Fprintf(&b, "postgres:\n  data_dir: %s\n  address: %s\n  replication: user=replicator\napi:\n  listen: 127.0.0.1:%d\nlog:\n  level: debug\n",
+		n.DataDir(), n.Address(), n.APIPort)
+	if n.options.Preset != "" {
+		fmt.Fprintf(&b, "policy:\n  preset: %s\n", n.options.Preset)
+	}
+	return b.String()
+}
+
+func (n *Node) index() int {
+	for i, other := range n.Nodes {
+		if other == n {
+			return i
+		}
+	}
+	return -1
+}
+
+// StartSidecar starts the sidecar, anew or again, with what Env said.
+func (n *Node) StartSidecar() error {
+	if err := os.WriteFile(n.ConfigFile(), []byte(n.config()), 0o644); err != nil {
+		return err
+	}
+	p, err := n.spawn(n.Name+".sidecar", n.env, n.program(), "run", "-c", n.ConfigFile())
+	if err != nil {
+		return err
+	}
+	n.sidecar = p
+	return nil
+}
+
+// Env sets environment variables for the sidecar's next start.
+func (n *Node) Env(env ...string) { n.env = env }
+
+// Sidecar is the sidecar's process.
+func (n *Node) Sidecar() *Process { return n.sidecar }
+
+func appendTo(file string, lines ...string) error {
+	f, err := os.OpenFile(file, os.O_APPEND|os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	_, err = f.WriteString(strings.Join(lines, "\n") + "\n")
+	return err
+}

@@ -1,0 +1,236 @@
+package lab
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// Writer inserts rows without pause, through sessions that it keeps for as long as they live and through new ones, on
+// every node at once: the one that accepts writes acknowledges them.
+type Writer struct {
+	cluster *Cluster
+	stop    context.CancelFunc
+	running sync.WaitGroup
+	next    atomic.Int64
+
+	mu       sync.Mutex
+	acked    []ack
+	unknown  map[int64]bool // sent, and no answer came
+	failed   map[int64]bool // the server said no
+	bySource map[string]int
+}
+
+type ack struct {
+	id   int64
+	node string
+	at   time.Time
+}
+
+// between two inserts of one session: a 2-core machine is shared with what is measured.
+const between = 5 * time.Millisecond
+
+// StartWriter begins to write.
+func (c *Cluster) StartWriter() *Writer {
+	ctx, stop := context.WithCancel(context.Background())
+	w := &Writer{cluster: c, stop: stop, unknown: map[int64]bool{}, failed: map[int64]bool{}, bySource: map[string]int{}}
+	for _, n := range c.Nodes {
+		w.running.Go(func() { w.kept(ctx, n) })
+		w.running.Go(func() { w.fresh(ctx, n) })
+	}
+	return w
+}
+
+// kept writes through one session until it breaks, then through the next. One that does not answer is left behind, not
+// ended: it is held open and goes on waiting beside.
+func (w *Writer) kept(ctx context.Context, n *Node) {
+	for ctx.Err() == nil {
+		conn := w.connect(ctx, n)
+		for conn != nil && ctx.Err() == nil {
+			if !w.insertOn(ctx, conn, n, "kept") {
+				conn = nil
+			}
+			wait(ctx, between)
+		}
+		wait(ctx, 4*between)
+	}
+}
+
+// fresh opens a session for each row.
+func (w *Writer) fresh(ctx context.Context, n *Node) {
+	for ctx.Err() == nil {
+		if conn := w.connect(ctx, n); conn != nil {
+			if w.insertOn(ctx, conn, n, "new") {
+				go conn.Close(context.WithoutCancel(ctx))
+			}
+		}
+		wait(ctx, 8*between)
+	}
+}
+
+// connect opens a session on a node that accepts writes, nil elsewhere. It does not wait long: a stopped postmaster never
+// answers.
+func (w *Writer) connect(ctx context.Context, n *Node) *pgx.Conn {
+	bounded, cancel := context.WithTimeout(ctx, 300*time.Millisecond)
+	defer cancel()
+	conn, err := pgx.Connect(bounded, n.Conninfo())
+	if err != nil {
+		return nil
+	}
+	var standby bool
+	if err := conn.QueryRow(bounded, "SELECT pg_is_in_recovery()").Scan(&standby); err != nil || standby {
+		closing, done := context.WithTimeout(context.WithoutCancel(ctx), 100*time.Millisecond)
+		_ = conn.Close(closing)
+		done()
+		return nil
+	}
+	return conn
+}
+
+// insertOn inserts one row and says whether the session is good for another. It waits a moment; an answer that comes
+// later still counts.
+func (w *Writer) insertOn(ctx context.Context, conn *pgx.Conn, n *Node, source string) bool {
+	id := w.next.Add(1)
+	w.note(func() { w.unknown[id] = true })
+	done := make(chan bool, 1)
+	go func() {
+		bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), 60*time.Second)
+		defer cancel()
+		_, err := conn.Exec(bounded, "INSERT INTO written (id) VALUES ($1)", id)
+		at := time.Now()
+		w.outcome(id, n, source, at, err)
+		done <- err == nil
+	}()
+	select {
+	case good := <-done:
+		return good
+	case <-ctx.Done():
+		return false
+	case <-time.After(300 * time.Millisecond):
+		return false
+	}
+}
+
+func (w *Writer) outcome(id int64, n *Node, source string, at time.Time, err error) {
+	var refused *pgconn.PgError
+	w.note(func() {
+		switch {
+		case err == nil:
+			delete(w.unknown, id)
+			w.acked = append(w.acked, ack{id: id, node: n.Name, at: at})
+			w.bySource[source]++
+		case errors.As(err, &refused) && refused.Code == "25006": // read-only: it never began
+			delete(w.unknown, id)
+			w.failed[id] = true
+		}
+	})
+}
+
+func (w *Writer) note(change func()) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	change()
+}
+
+// Stop ends the writing.
+func (w *Writer) Stop() {
+	w.stop()
+	w.running.Wait()
+}
+
+// Acked is how many rows were acknowledged.
+func (w *Writer) Acked() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.acked)
+}
+
+// Gap is the longest time between two acknowledged writes, from the last one before from up to now.
+func (w *Writer) Gap(from time.Time) (longest time.Duration) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var times []time.Time
+	var last time.Time // acknowledged before
+	for _, a := range w.acked {
+		switch {
+		case a.at.After(from):
+			times = append(times, a.at)
+		case a.at.After(last):
+			last = a.at
+		}
+	}
+	if last.IsZero() {
+		last = from
+	}
+	slices.SortFunc(times, time.Time.Compare)
+	for _, t := range append(times, time.Now()) {
+		longest = max(longest, t.Sub(last))
+		last = t
+	}
+	return longest
+}
+
+// WaitAck waits for a write acknowledged by the node after from.
+func (w *Writer) WaitAck(ctx context.Context, within time.Duration, n *Node, from time.Time) error {
+	return w.cluster.Until(ctx, "a write acknowledged by "+n.Name, within, func() bool {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		return slices.ContainsFunc(w.acked, func(a ack) bool { return a.node == n.Name && a.at.After(from) })
+	})
+}
+
+// Verdict is what reading back showed.
+type Verdict struct {
+	Acked   int
+	Lost    []int64 // acknowledged, and not there
+	Phantom []int64 // there, and never sent or refused
+}
+
+// Verify reads every row back from the node and compares.
+func (w *Writer) Verify(ctx context.Context, n *Node) (Verdict, error) {
+	conn, err := n.Connect(ctx)
+	if err != nil {
+		return Verdict{}, err
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	rows, err := conn.Query(ctx, "SELECT id FROM written")
+	if err != nil {
+		return Verdict{}, fmt.Errorf("read back from %s: %w", n.Name, err)
+	}
+	ids, err := pgx.CollectRows(rows, pgx.RowTo[int64])
+	if err != nil {
+		return Verdict{}, fmt.Errorf("read back from %s: %w", n.Name, err)
+	}
+	there := map[int64]bool{}
+	for _, id := range ids {
+		there[id] = true
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	v := Verdict{Acked: len(w.acked)}
+	for _, a := range w.acked {
+		if !there[a.id] {
+			v.Lost = append(v.Lost, a.id)
+		}
+	}
+	for id := range there {
+		if id > w.next.Load() || w.failed[id] {
+			v.Phantom = append(v.Phantom, id)
+		}
+	}
+	return v, nil
+}
+
+func wait(ctx context.Context, d time.Duration) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(d):
+	}
+}

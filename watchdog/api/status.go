@@ -1,0 +1,156 @@
+package api
+
+import (
+	"maps"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/pgvigil/pgvigil/watchdog"
+)
+
+// Status is the answer to GET /status: what this sidecar knows and thinks just now. Fields are added, never renamed.
+type Status struct {
+	Cluster     string             `json:"cluster"`
+	Version     string             `json:"version"`
+	Member      watchdog.Member    `json:"member"`
+	Server      ServerStatus       `json:"server"`
+	Writable    bool               `json:"writable"`
+	TrustLeftMS int64              `json:"trust_left_ms"`
+	LoopAgeMS   int64              `json:"loop_age_ms"`
+	Leader      bool               `json:"leader"`
+	GuardReady  bool               `json:"guard_ready"`
+	Decision    DecisionStatus     `json:"decision"`
+	Operation   *OperationStatus   `json:"operation,omitempty"`
+	Record      *RecordStatus      `json:"record,omitempty"`
+	Peers       []PeerStatus       `json:"peers"`
+	Garbage     map[string]string  `json:"unreadable_keys,omitempty"`
+	Admitted    watchdog.Admission `json:"admitted"`
+}
+
+// ServerStatus is the PostgreSQL beside the sidecar.
+type ServerStatus struct {
+	Role         watchdog.Role     `json:"role"`
+	PID          int               `json:"pid,omitempty"`
+	Timeline     watchdog.Timeline `json:"timeline"`
+	Received     watchdog.LSN      `json:"received"`
+	Replayed     watchdog.LSN      `json:"replayed"`
+	Streaming    bool              `json:"streaming"`
+	ReplayPaused bool              `json:"replay_paused"`
+	Diverged     bool              `json:"diverged"`
+	Latched      bool              `json:"latched"`
+	Upstream     string            `json:"upstream,omitempty"`
+	LagBytes     *uint64           `json:"lag_bytes,omitempty"`   // standbys, when the primary's position is known
+	LagSeconds   *float64          `json:"lag_seconds,omitempty"` // standbys
+	Standbys     []string          `json:"standbys,omitempty"`    // that stream from it
+	Vetoes       []watchdog.Veto   `json:"vetoes,omitempty"`
+	Problem      string            `json:"problem,omitempty"`
+}
+
+// DecisionStatus is the loop's last decision.
+type DecisionStatus struct {
+	Reason  watchdog.Reason       `json:"reason"`
+	Detail  string                `json:"detail,omitempty"`
+	Actions []watchdog.ActionKind `json:"actions"`
+}
+
+// OperationStatus is what the sidecar is doing to its server just now.
+type OperationStatus struct {
+	Kind  watchdog.ActionKind `json:"kind"`
+	Term  watchdog.Term       `json:"term"`
+	ForMS int64               `json:"for_ms"`
+}
+
+// RecordStatus is the cluster's record as this sidecar last read it.
+type RecordStatus struct {
+	Term       watchdog.Term       `json:"term"`
+	Seq        uint64              `json:"seq"`
+	Phase      watchdog.Phase      `json:"phase"`
+	Primary    string              `json:"primary,omitempty"`
+	Taken      bool                `json:"taken"`
+	Timeline   watchdog.Timeline   `json:"timeline"`
+	Members    []string            `json:"members"`
+	Durability watchdog.Durability `json:"durability"`
+	Leader     string              `json:"leader,omitempty"`
+	Reason     watchdog.Reason     `json:"reason"`
+	Since      time.Time           `json:"since"`
+	ReadAgeMS  int64               `json:"read_age_ms"`
+}
+
+// PeerStatus is what heartbeats have shown of another member. An age of -1 means never.
+type PeerStatus struct {
+	Name          string        `json:"name"`
+	Role          watchdog.Role `json:"role"`
+	HeardAgeMS    int64         `json:"heard_age_ms"`
+	AnsweredAgeMS int64         `json:"answered_age_ms"`
+}
+
+func (s *Server) status(w http.ResponseWriter, _ *http.Request) {
+	answer(w, http.StatusOK, statusOf(s.source.Snapshot(), s.options))
+}
+
+func statusOf(s Snapshot, options Options) Status {
+	v := s.View
+	status := Status{
+		Cluster: options.Cluster, Version: options.Version, Member: s.Self, Server: serverStatus(s, options.Lag),
+		Writable: s.Writable, TrustLeftMS: s.TrustLeft.Milliseconds(), LoopAgeMS: s.LoopAge.Milliseconds(),
+		GuardReady: v.Me.GuardReady, Admitted: v.Me.Admitted, Peers: []PeerStatus{},
+		Decision: DecisionStatus{Reason: s.Decision.Reason, Detail: s.Decision.Detail, Actions: []watchdog.ActionKind{}},
+	}
+	for _, action := range s.Decision.Actions {
+		status.Decision.Actions = append(status.Decision.Actions, action.Kind)
+	}
+	if v.Flight.Kind != "" {
+		status.Operation = &OperationStatus{v.Flight.Kind, v.Flight.Term, age(s, v.Flight.Since).Milliseconds()}
+	}
+	for _, name := range slices.Sorted(maps.Keys(v.Peers)) {
+		p := v.Peers[name]
+		status.Peers = append(status.Peers, PeerStatus{name, p.Role, ageMS(s, p.HeardAt), ageMS(s, p.AnsweredAt)})
+	}
+	if c := v.Cluster; c != nil {
+		status.Garbage = c.Garbage
+		status.Leader = c.Leader != "" && c.Leader == v.Me.Name
+		if r := c.Record; r != nil {
+			status.Record = &RecordStatus{
+				Term: r.Term, Seq: r.Seq, Phase: r.Phase, Primary: r.Primary, Taken: r.Taken, Timeline: r.Timeline,
+				Members: r.Members, Durability: r.Durability, Leader: c.Leader, Reason: r.Reason, Since: r.Since,
+				ReadAgeMS: ageMS(s, v.ReadAt),
+			}
+		}
+	}
+	return status
+}
+
+func serverStatus(s Snapshot, memory *Lag) ServerStatus {
+	server := s.View.Server
+	status := ServerStatus{
+		Role: server.Role, PID: server.PID, Timeline: server.Timeline, Received: server.Received, Replayed: server.Replayed,
+		Streaming: server.Streaming, ReplayPaused: server.ReplayPaused, Diverged: server.Diverged, Latched: server.Latched,
+		Upstream: server.Upstream, Vetoes: server.Vetoes, Problem: server.Problem,
+	}
+	for _, d := range server.Standbys {
+		if d.Streaming {
+			status.Standbys = append(status.Standbys, d.Name)
+		}
+	}
+	if server.Role != watchdog.RoleStandby {
+		return status
+	}
+	if lag, known := lagBytes(s); known {
+		status.LagBytes = &lag
+	}
+	if memory != nil {
+		seconds := memory.Behind(server.Replayed).Seconds()
+		status.LagSeconds = &seconds
+	}
+	return status
+}
+
+func age(s Snapshot, at watchdog.Instant) time.Duration { return s.View.Now.Since(at) }
+
+func ageMS(s Snapshot, at watchdog.Instant) int64 {
+	if at == 0 {
+		return -1
+	}
+	return age(s, at).Milliseconds()
+}
