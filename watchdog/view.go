@@ -45,10 +45,11 @@ type Admission struct {
 
 // Trust is the time for which our server may accept writes under a term of ours.
 type Trust struct {
-	Term Term    // 0: we hold none
-	From Instant // the earlier send of the last renewal acknowledged
-	Rev  int64   // mod revision of primary.term as that renewal left it
-	Lost bool    // a renewal found that another has written primary.term: our term is over
+	Term  Term    // 0: we hold none
+	From  Instant // the earlier send of the last renewal acknowledged
+	Until Instant // taken back from a guard that was armed with this; 0: renewed by this process
+	Rev   int64   // mod revision of primary.term as that renewal left it
+	Lost  bool    // a renewal found that another has written primary.term: our term is over
 }
 
 // Peer is what heartbeats have shown of another member.

@@ -23,7 +23,7 @@ func (c *Cluster) Until(ctx context.Context, what string, within time.Duration, 
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("waiting until %s: %w", what, ctx.Err())
+			return fmt.Errorf("waiting until %s: %w\n%s", what, ctx.Err(), c.Describe(context.WithoutCancel(ctx)))
 		case <-tick.C:
 		}
 	}
@@ -88,19 +88,23 @@ func (c *Cluster) whole(ctx context.Context, primary *Node) bool {
 	if err != nil || keys.Record == nil || len(keys.Record.Members) < len(c.Nodes) || keys.Leader == "" || len(keys.Members) < len(c.Nodes) {
 		return false
 	}
-	streaming := primary.Ask(ctx, "SELECT string_agg(DISTINCT application_name, ',' ORDER BY application_name) FROM pg_stat_replication WHERE state = 'streaming'")
 	for _, n := range c.Nodes {
-		if n != primary && !strings.Contains(","+streaming+",", ","+n.Name+",") {
+		if n != primary && !n.streamsFrom(ctx, primary) {
 			return false
 		}
 	}
 	return true
 }
 
+// streamsFrom says whether the node's receiver streams from the other.
+func (n *Node) streamsFrom(ctx context.Context, up *Node) bool {
+	return n.Ask(ctx, fmt.Sprintf("SELECT pg_is_in_recovery() AND EXISTS (SELECT FROM pg_stat_wal_receiver WHERE status = 'streaming' AND sender_port = %d)", up.Port)) == "true"
+}
+
 // WaitStreaming waits until the node streams from the primary.
 func (c *Cluster) WaitStreaming(ctx context.Context, within time.Duration, n *Node) error {
 	return c.Until(ctx, n.Name+" streams", within, func() bool {
 		p := c.Primary(ctx)
-		return p != nil && p != n && p.Ask(ctx, "SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming' AND application_name = '"+n.Name+"'") == "1"
+		return p != nil && p != n && n.streamsFrom(ctx, p)
 	})
 }

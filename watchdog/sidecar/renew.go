@@ -75,7 +75,7 @@ func (s *Sidecar) renewOnce(ctx context.Context) (again bool) {
 		}
 		st.trust.Rev = revision
 		if leaseErr == nil {
-			st.trust.From = max(st.trust.From, sent)
+			st.trust.From, st.trust.Until = max(st.trust.From, sent), 0
 			st.counters.Renewals++
 		}
 	})

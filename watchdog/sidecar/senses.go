@@ -284,7 +284,7 @@ func (s *Sidecar) feedGuard() {
 	var deadline watchdog.Instant
 	s.with(func(st *state) {
 		if st.trust.Term != 0 && !st.trust.Lost && st.guardPID != 0 && st.trust.Live(s.policy(), s.now()) {
-			deadline = s.policy().FenceAt(st.trust.From)
+			deadline = st.trust.FenceAt(s.policy())
 		}
 	})
 	if deadline == 0 {

@@ -107,11 +107,14 @@ func (s *Sidecar) takeBack(ctx context.Context) {
 	server.AnsweredAt, server.ConnectedAt, server.StartedAt = s.now(), s.now(), s.now()
 	s.state.server = server
 	if k.Admission.Held != 0 && server.PID != 0 {
-		if err := s.options.Guard.Ensure(ctx, server.PID); err != nil {
+		looking, done := context.WithTimeout(ctx, time.Second)
+		err := s.options.Guard.Ensure(looking, server.PID)
+		done()
+		if err != nil {
 			s.log.Warn("guard not taken back", "error", err)
 		} else if deadline := s.options.Guard.Deadline(); deadline != 0 {
 			s.state.guardPID = server.PID
-			s.state.trust = watchdog.Trust{Term: k.Admission.Held, From: deadline.Add(-s.options.Policy.FenceDeadline.D())}
+			s.state.trust = watchdog.Trust{Term: k.Admission.Held, Until: deadline}
 			s.state.renewTerm = k.Admission.Held
 			s.log.Info("term taken back", "term", k.Admission.Held, "trust_left", s.state.trust.Left(s.options.Policy, s.now()))
 		}

@@ -1,0 +1,14 @@
+package main
+
+import "github.com/urfave/cli/v2"
+
+// commands are the subcommands, in the order of the help.
+func commands() []*cli.Command {
+	return []*cli.Command{
+		runCommand(),
+		demoCommand(),
+		statusCommand(),
+		historyCommand(),
+		versionCommand(),
+	}
+}

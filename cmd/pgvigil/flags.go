@@ -1,0 +1,81 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/pgvigil/pgvigil/cmd/pgvigil/config"
+)
+
+// keyFlag is a flag that stands for a key of the configuration file.
+type keyFlag struct{ name, key, usage string }
+
+var storeFlags = []keyFlag{
+	{"cluster", "cluster", "the cluster's `NAME`"},
+	{"etcd", "etcd.endpoints", "etcd's `ENDPOINTS`, separated by commas"},
+	{"etcd-username", "etcd.username", "etcd `USER`"},
+	{"etcd-password-file", "etcd.password_file", "`FILE` with the etcd user's password"},
+	{"etcd-ca", "etcd.tls.ca", "`FILE` with the CA that etcd's certificates are verified with"},
+	{"etcd-cert", "etcd.tls.cert", "`FILE` with our certificate for etcd"},
+	{"etcd-key", "etcd.tls.key", "`FILE` with that certificate's key"},
+}
+
+var memberFlags = []keyFlag{
+	{"name", "name", "this member's `NAME`"},
+	{"data-dir", "postgres.data_dir", "PostgreSQL's data `DIRECTORY`"},
+	{"bin-dir", "postgres.bin_dir", "`DIRECTORY` of PostgreSQL's programs, if it is not found"},
+	{"address", "postgres.address", "`HOST:PORT` at which members and clients reach this PostgreSQL"},
+	{"replication", "postgres.replication", "conninfo `WORDS` that a standby connects with"},
+	{"listen", "api.listen", "`HOST:PORT` of this sidecar's HTTP interface"},
+	{"advertise", "api.advertise", "`URL` at which the other members reach it"},
+	{"state-dir", "state_dir", "`DIRECTORY` for the sidecar's own state"},
+	{"preset", "policy.preset", "`POLICY` of a cluster that is created: default or tight"},
+	{"log-level", "log.level", "debug, info, warn or error"},
+	{"log-format", "log.format", "text or json"},
+}
+
+func configFlags(keys ...[]keyFlag) []cli.Flag {
+	flags := []cli.Flag{&cli.StringFlag{
+		Name: "config", Aliases: []string{"c"}, EnvVars: []string{"PGVIGIL_CONFIG"},
+		Usage: "configuration `FILE`; every key of it is also an environment variable, such as PGVIGIL_POSTGRES_DATA_DIR",
+	}}
+	for _, list := range keys {
+		for _, f := range list {
+			flags = append(flags, &cli.StringFlag{Name: f.name, Usage: f.usage})
+		}
+	}
+	return flags
+}
+
+// loadConfig reads the configuration from file, environment and the flags of the command.
+func loadConfig(c *cli.Context, keys ...[]keyFlag) (config.Config, error) {
+	given := map[string]config.Flag{}
+	for _, list := range keys {
+		for _, f := range list {
+			if c.IsSet(f.name) {
+				given[f.key] = config.Flag{Name: f.name, Value: c.String(f.name)}
+			}
+		}
+	}
+	cfg, err := config.Load(c.String("config"), os.Environ(), given)
+	return cfg, fail(exitConfig, err)
+}
+
+func outputFlag() cli.Flag {
+	return &cli.StringFlag{Name: "output", Aliases: []string{"o"}, Value: "text", Usage: "`FORMAT`: text or json"}
+}
+
+func wantsJSON(c *cli.Context) (bool, error) {
+	switch format := c.String("output"); format {
+	case "text", "":
+		return false, nil
+	case "json":
+		return true, nil
+	default:
+		return false, fail(exitUsage, fmt.Errorf("there is no output format %s: give text or json", strconv.Quote(strings.TrimSpace(format))))
+	}
+}

@@ -1,0 +1,142 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"os"
+	"time"
+
+	"github.com/urfave/cli/v2"
+	"golang.org/x/sync/errgroup"
+	"golang.org/x/sys/unix"
+
+	"github.com/pgvigil/pgvigil/cmd/pgvigil/config"
+	"github.com/pgvigil/pgvigil/election"
+	"github.com/pgvigil/pgvigil/election/embedded"
+	"github.com/pgvigil/pgvigil/pgctl"
+	"github.com/pgvigil/pgvigil/watchdog/api"
+	"github.com/pgvigil/pgvigil/watchdog/guard"
+	"github.com/pgvigil/pgvigil/watchdog/sidecar"
+)
+
+// patience is how long etcd may stay silent at the start of a member that belongs to no cluster yet.
+const patience = 10 * time.Second
+
+func runCommand() *cli.Command {
+	return &cli.Command{
+		Name:  "run",
+		Usage: "run the sidecar beside a PostgreSQL server",
+		Description: "Stopping it (SIGTERM, SIGINT) leaves PostgreSQL and the guard as they are. Started again before the trust\n" +
+			"ends, it takes both back and PostgreSQL does not notice; later, the guard has fenced a primary.",
+		Flags: configFlags(storeFlags, memberFlags),
+		Action: func(c *cli.Context) error {
+			if err := noArguments(c); err != nil {
+				return err
+			}
+			cfg, err := loadConfig(c, storeFlags, memberFlags)
+			if err != nil {
+				return err
+			}
+			if err := cfg.ForMember(); err != nil {
+				return fail(exitConfig, err)
+			}
+			log := newLog(c.App.ErrWriter, cfg.Log)
+			for _, warning := range cfg.Warnings {
+				log.Warn(warning)
+			}
+			return runMember(c.Context, cfg, log)
+		},
+	}
+}
+
+// runMember wires a member together and runs it until ctx ends or a part of it fails.
+func runMember(ctx context.Context, cfg config.Config, log *slog.Logger) error {
+	if err := becomeOwner(cfg.Postgres.DataDir, cfg.StateDir, cfg.Etcd.Embedded.Dir); err != nil {
+		return err
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	var etcd *embedded.Member
+	if cfg.Etcd.Embedded.Enabled() {
+		var err error
+		if etcd, err = startEtcd(ctx, cfg, log); err != nil {
+			return err
+		}
+		defer etcd.Stop()
+	}
+	store, err := openStore(cfg, log)
+	if err != nil {
+		return err
+	}
+	defer store.Close()
+	server, err := openPostgres(ctx, cfg, log)
+	if err != nil {
+		return err
+	}
+	defer server.Close()
+	watcher, err := guard.New(guard.Options{DataDir: cfg.Postgres.DataDir, StateDir: cfg.StateDir, Log: log})
+	if err != nil {
+		return err
+	}
+	options := api.Options{Listen: cfg.API.Listen, Log: log, Version: buildVersion(), Cluster: cfg.Cluster, Lag: api.NewLag(clock{}.Now)}
+	peers := api.NewPeers(options)
+	defer peers.Close()
+	member, err := sidecar.New(sidecar.Options{
+		Cluster: cfg.Cluster, Identity: cfg.Identity(), Version: buildVersion(), Policy: cfg.Policy.Policy, StateDir: cfg.StateDir,
+		Store: store, Postgres: server, Guard: watcher, Peers: peers, Clock: clock{}, Log: log, Crash: crashAt(os.Getenv("PGVIGIL_CRASH_AT")),
+	})
+	if err != nil {
+		return err
+	}
+	face := api.NewServer(member, options)
+	if err := face.Listen(); err != nil { // before anything is touched
+		return fail(exitConfig, err)
+	}
+	log.Info("sidecar starts", "version", buildVersion(), "cluster", cfg.Cluster, "member", cfg.Name, "api", cfg.API.Advertise)
+	group.Go(func() error { return face.Run(ctx) })
+	group.Go(func() error { return member.Run(ctx) })
+	if etcd != nil { // which may rightly wait for the other sidecars to be started
+		group.Go(func() error { return keepEtcd(ctx, cfg, etcd, member, log) })
+	} else {
+		group.Go(func() error { return firstRead(ctx, cfg, store, member, log) })
+	}
+	return group.Wait()
+}
+
+// firstRead refuses an etcd that does not answer, for a member that belongs to no cluster yet. One that does goes on
+// trying: its server may hold a term, and the sidecar has other ways to know how the cluster stands.
+func firstRead(ctx context.Context, cfg config.Config, store *election.Client, member *sidecar.Sidecar, log *slog.Logger) error {
+	bounded, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	_, err := store.Read(bounded)
+	switch {
+	case err == nil || ctx.Err() != nil:
+		return nil
+	case member.Snapshot().View.Me.Admitted.SystemID != "":
+		log.Warn("etcd does not answer, and is tried again", "endpoints", cfg.Etcd.Endpoints, "error", err)
+		return nil
+	default:
+		return unreachable(cfg, err)
+	}
+}
+
+func openPostgres(ctx context.Context, cfg config.Config, log *slog.Logger) (*pgctl.Instance, error) {
+	p := cfg.Postgres
+	instance, err := pgctl.Open(ctx, pgctl.Config{
+		Name: cfg.Name, DataDir: p.DataDir, BinDir: p.BinDir, StateDir: cfg.StateDir, Address: p.Address,
+		Replication: p.Replication, Connect: p.Connect, StartCommand: p.StartCommand, StopCommand: p.StopCommand, Log: log,
+	})
+	return instance, fail(exitPostgres, err)
+}
+
+// crashAt returns what ends this process as SIGKILL does when it comes to the step; nil for no step.
+func crashAt(at string) func(step string) {
+	if at == "" {
+		return nil
+	}
+	return func(step string) {
+		if step == at {
+			_ = unix.Kill(os.Getpid(), unix.SIGKILL)
+			select {} // not one instruction further
+		}
+	}
+}

@@ -1,0 +1,245 @@
+package main
+
+import (
+	"encoding/json"
+	"flag"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/pgvigil/pgvigil/watchdog"
+	"github.com/pgvigil/pgvigil/watchdog/api"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+// golden compares with a file of testdata, or writes it.
+func golden(t *testing.T, name, got string) {
+	t.Helper()
+	path := filepath.Join("testdata", name)
+	if *update {
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got != string(want) {
+		t.Errorf("differs from %s (-update writes it anew). Got:\n%s\nwant:\n%s", path, got, want)
+	}
+}
+
+var began = time.Date(2026, 5, 1, 10, 0, 0, 0, time.UTC)
+
+// scene is a cluster of three that a test changes.
+type scene struct {
+	cluster watchdog.Cluster
+	lives   map[string]live
+}
+
+func (s *scene) status(name string) *api.Status { return s.lives[name].status }
+
+// unanswering makes a member's sidecar not answer; gone takes its key away too.
+func (s *scene) unanswering(name string) { s.lives[name] = live{err: "connect: connection refused"} }
+
+func (s *scene) gone(name string) {
+	delete(s.lives, name)
+	delete(s.cluster.Members, name)
+}
+
+func well() *scene {
+	s := &scene{lives: map[string]live{}}
+	s.cluster = watchdog.Cluster{
+		Leader: "node3",
+		Record: &watchdog.Record{
+			Cluster: "orders", Term: 7, Phase: watchdog.PhaseNormal, Primary: "node1", Taken: true, Timeline: 3, Since: began,
+			Members: []string{"node1", "node2", "node3"}, Durability: watchdog.Durability{Mode: watchdog.ModeAsync},
+			Reason: watchdog.ReasonPromoted,
+		},
+		Members: map[string]watchdog.Registered{},
+	}
+	for i, name := range []string{"node1", "node2", "node3"} {
+		host := "10.0.0.1" + string(rune('1'+i))
+		m := watchdog.Member{
+			Name: name, Address: host + ":5432", API: "http://" + host + ":8008", Role: watchdog.RoleStandby, Timeline: 3,
+			Received: 0x5000140, Replayed: 0x5000140, Streaming: true, Upstream: "10.0.0.11:5432", Version: "1.0", ServerVersion: 150014,
+		}
+		status := api.Status{Cluster: "orders", GuardReady: true}
+		if i == 0 {
+			m.Role, m.Streaming, m.Upstream, m.PrimaryTerm = watchdog.RolePrimary, false, "", 7
+			status.Writable, status.TrustLeftMS = true, 3612
+			status.Decision.Reason = watchdog.ReasonHolding
+		} else {
+			none, now := uint64(0), 0.0
+			status.Server.LagBytes, status.Server.LagSeconds = &none, &now
+			status.Decision.Reason = watchdog.ReasonFollowing
+		}
+		status.Member = m
+		status.Server.Role, status.Server.Timeline, status.Server.Received = m.Role, m.Timeline, m.Received
+		status.Server.Replayed, status.Server.Streaming, status.Server.Upstream = m.Replayed, m.Streaming, m.Upstream
+		s.cluster.Members[name] = watchdog.Registered{Member: m}
+		s.lives[name] = live{status: &status}
+	}
+	return s
+}
+
+var scenes = map[string]func(s *scene){
+	"well": func(*scene) {},
+	"standby-lags": func(s *scene) {
+		status := s.status("node2")
+		lag, seconds := uint64(5<<20), 12.25
+		status.Server.LagBytes, status.Server.LagSeconds, status.Server.ReplayPaused = &lag, &seconds, true
+		status.Server.Replayed -= 5 << 20
+	},
+	"standby-rewinds": func(s *scene) {
+		status := s.status("node2")
+		status.Server.Role, status.Server.Streaming, status.Member.Activity = watchdog.RoleDown, false, "rewinding"
+		status.Member.Vetoes = []watchdog.Veto{watchdog.VetoNotRunning}
+	},
+	"sidecar-silent": func(s *scene) { s.unanswering("node2") },
+	"sidecar-gone":   func(s *scene) { s.gone("node2") },
+	"nobody-could-take-over": func(s *scene) {
+		s.gone("node2")
+		s.status("node3").Member.Vetoes = []watchdog.Veto{watchdog.VetoSettingsLower}
+	},
+	"no-standby": func(s *scene) {
+		s.gone("node2")
+		s.gone("node3")
+		s.cluster.Record.Members, s.cluster.Leader = []string{"node1"}, "node1"
+	},
+	"primary-without-trust": func(s *scene) {
+		status := s.status("node1")
+		status.Writable, status.TrustLeftMS = false, 0
+		status.Decision.Detail = "no renewal was acknowledged for 4.1s"
+	},
+	"primary-gone": func(s *scene) { s.gone("node1") },
+	"electing": func(s *scene) {
+		s.gone("node1")
+		r := s.cluster.Record
+		r.Phase, r.Primary, r.Term, r.Reason = watchdog.PhaseElecting, "", 8, watchdog.ReasonSilence
+		s.cluster.Ballots = map[string]watchdog.Cast{"node2": {}}
+		s.status("node3").Decision = api.DecisionStatus{Reason: watchdog.ReasonWaitingBallots, Detail: "node3 has not given its ballot"}
+		for _, name := range []string{"node2", "node3"} {
+			s.status(name).Server.Streaming, s.status(name).Server.Upstream = false, ""
+		}
+	},
+	"promoting": func(s *scene) {
+		r := s.cluster.Record
+		r.Phase, r.Primary, r.Term = watchdog.PhasePromoting, "node2", 8
+		s.status("node1").Server.Role, s.status("node1").Writable = watchdog.RoleDown, false
+	},
+	"garbage": func(s *scene) {
+		s.cluster.Record, s.cluster.Garbage = nil, map[string]string{"/pgvigil/orders/record": "invalid character 'h'"}
+	},
+	"no-record": func(s *scene) { s.cluster.Record, s.cluster.Leader = nil, "" },
+	"wrong-password": func(s *scene) {
+		s.status("node2").Member.Problem = "PostgreSQL refuses the password of user pgvigil: correct postgres.connect"
+	},
+	"new-member": func(s *scene) { s.cluster.Record.Members = []string{"node1", "node2"} },
+}
+
+func TestStatusInText(t *testing.T) {
+	for name, change := range scenes {
+		t.Run(name, func(t *testing.T) {
+			s := well()
+			change(s)
+			r := buildReport("orders", s.cluster, s.lives)
+			golden(t, "status/"+name+".txt", renderStatus(r, began.Add(192*time.Minute), false))
+		})
+	}
+}
+
+func TestStatusInJSONIsStable(t *testing.T) {
+	s := well()
+	scenes["sidecar-silent"](s)
+	data, err := json.MarshalIndent(buildReport("orders", s.cluster, s.lives), "", "  ")
+	if err != nil {
+		t.Fatal(err)
+	}
+	golden(t, "status/report.json", string(data)+"\n")
+}
+
+func TestTheOneLineFollowsTheWorst(t *testing.T) {
+	for name, want := range map[string]health{
+		"well": healthy, "sidecar-gone": degraded, "standby-rewinds": degraded, "primary-gone": broken, "electing": broken, "garbage": broken,
+	} {
+		s := well()
+		scenes[name](s)
+		r := buildReport("orders", s.cluster, s.lives)
+		if r.Health != want {
+			t.Errorf("%s: %s, want %s: %s", name, r.Health, want, r.Summary)
+		}
+		if strings.Contains(r.Summary, "\n") {
+			t.Errorf("%s: more than one line: %q", name, r.Summary)
+		}
+	}
+}
+
+func TestFramesReplaceEachOther(t *testing.T) {
+	if got := frame("a\nb\n", true, true); got != "\x1b[2J\x1b[Ha\x1b[K\nb\x1b[K\n\x1b[J" {
+		t.Errorf("first: %q", got)
+	}
+	if got := frame("a\n", true, false); got != "\x1b[Ha\x1b[K\n\x1b[J" {
+		t.Errorf("next: %q", got)
+	}
+	if got := frame("a\n", false, false); got != "a\n\n" {
+		t.Errorf("no terminal: %q", got)
+	}
+}
+
+func TestSizesAndTimesForPeople(t *testing.T) {
+	for n, want := range map[uint64]string{0: "0 B", 1023: "1023 B", 1024: "1.0 kB", 5 << 20: "5.0 MB", 3 << 30: "3.0 GB", 5 << 50: "5120.0 TB"} {
+		if got := size(n); got != want {
+			t.Errorf("size(%d) = %q, want %q", n, got, want)
+		}
+	}
+	for d, want := range map[time.Duration]string{
+		-time.Second: "0 s", 42 * time.Second: "42 s", 61 * time.Second: "1 min 1 s", 25 * time.Hour: "25 h 0 min", 49 * time.Hour: "2 days 1 h",
+	} {
+		if got := ago(d); got != want {
+			t.Errorf("ago(%s) = %q, want %q", d, got, want)
+		}
+	}
+}
+
+func TestAskingAMember(t *testing.T) {
+	for _, test := range []struct {
+		name string
+		code int
+		body string
+		err  string
+	}{
+		{"the member itself", 200, `{"cluster":"orders","member":{"name":"node1"},"writable":true}`, ""},
+		{"a newer one", 200, `{"cluster":"orders","member":{"name":"node1"},"news":1}`, ""},
+		{"another member", 200, `{"cluster":"orders","member":{"name":"node9"}}`, "member node9 of cluster orders answers there"},
+		{"another cluster", 200, `{"cluster":"billing","member":{"name":"node1"}}`, "cluster billing answers there"},
+		{"something else", 200, `hello`, "not understood"},
+		{"an error", 500, `{}`, "500"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				w.WriteHeader(test.code)
+				io.WriteString(w, test.body)
+			}))
+			defer server.Close()
+			got := askMember(t.Context(), newAsker(), "orders", "node1", server.URL)
+			if test.err == "" && (got.status == nil || got.err != "") || test.err != "" && (got.status != nil || !strings.Contains(got.err, test.err)) {
+				t.Errorf("%+v, want error %q", got, test.err)
+			}
+		})
+	}
+	if got := askMember(t.Context(), newAsker(), "orders", "node1", "http://127.0.0.1:1"); got.err != "connection refused" {
+		t.Errorf("nobody there: %q", got.err)
+	}
+}
