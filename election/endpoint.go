@@ -30,7 +30,7 @@ func newEndpoint(ctx context.Context, address string, c Config) *endpoint {
 			Endpoints: []string{address}, Username: c.Username, Password: c.Password, TLS: c.TLS, Context: ctx,
 			DialTimeout: c.DialTimeout,
 			// grpc sends no pings more often than every 10 s.
-			DialKeepAliveTime: 10 * time.Second, DialKeepAliveTimeout: 2 * time.Second, PermitWithoutStream: true,
+			DialKeepAliveTime: 10 * time.Second, DialKeepAliveTimeout: 2 * time.Second,
 			// Retrying is ours: the library's own would neither keep to a slice nor know about the other endpoints. One
 			// more attempt is left to it, for a login that has expired.
 			MaxUnaryRetries: 2, BackoffWaitBetween: 10 * time.Millisecond,

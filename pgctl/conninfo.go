@@ -158,6 +158,9 @@ func (c *conninfo) set(key, value string) {
 }
 
 func (c *conninfo) append(w connWord) {
+	if n := len(c.words); n > 0 && c.words[n-1].open() {
+		c.words[n-1].raw = quoteConnValue(c.words[n-1].value, true)
+	}
 	if len(c.words) > 0 || c.rest != "" {
 		w.lead = " "
 	}
@@ -200,6 +203,13 @@ func (c *conninfo) remove(key string, but int) {
 
 // bare says whether a blank must follow the word.
 func (w connWord) bare() bool { return !strings.HasPrefix(w.raw, "'") }
+
+// open says whether the word would take in what is written behind it: it ends the string, with nothing or with a lone
+// backslash for a value's end.
+func (w connWord) open() bool {
+	slashes := len(w.raw) - len(strings.TrimRight(w.raw, `\`))
+	return w.raw == "" || w.bare() && slashes%2 == 1
+}
 
 // keywords returns every keyword that has a value.
 func (c conninfo) keywords() []string {

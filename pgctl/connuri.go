@@ -11,7 +11,9 @@ type connURI struct {
 	user   string      // with its @, undecoded
 	hosts  string      // host[:port],…
 	path   string      // with its /
-	params []connParam // in order
+	query  string      // with its ?, as it was
+	params []connParam // in order; written anew once one has changed
+	edited bool
 }
 
 // connParam is one parameter of the query, undecoded.
@@ -21,6 +23,9 @@ type connParam struct{ key, value string }
 func (u connURI) String() string {
 	var b strings.Builder
 	b.WriteString(u.scheme + u.user + u.hosts + u.path)
+	if !u.edited {
+		return b.String() + u.query
+	}
 	for i, p := range u.params {
 		b.WriteByte("?&"[min(i, 1)])
 		b.WriteString(p.key + "=" + p.value)
@@ -39,7 +44,7 @@ func parseConnURI(scheme, rest string) (connURI, error) {
 	u.hosts, rest = rest[:n], rest[n:]
 	query := ""
 	if path, params, found := strings.Cut(rest, "?"); found {
-		u.path, query = path, params
+		u.path, query, u.query = path, params, "?"+params
 	} else {
 		u.path = rest
 	}
@@ -172,7 +177,7 @@ func (u *connURI) set(key, value string) {
 	}
 	if key != "host" && key != "port" {
 		u.drop(key)
-		u.params = append(u.params, connParam{percentEncode(key), percentEncode(value)})
+		u.params, u.edited = append(u.params, connParam{percentEncode(key), percentEncode(value)}), true
 		return
 	}
 	host, port := u.lookupHostPort()
@@ -211,6 +216,7 @@ func (u *connURI) drop(key string) {
 			kept = append(kept, p)
 		}
 	}
+	u.edited = u.edited || len(kept) < len(u.params)
 	u.params = kept
 }
 

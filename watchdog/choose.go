@@ -165,6 +165,9 @@ func (v View) ballots(r Record) (candidates []Candidate, fenced bool) {
 // missingBallots: a confirmed member is alive and has not given its ballot.
 func (v View) missingBallots(r Record) bool {
 	for name, m := range v.Cluster.Members {
+		if name == r.LastTaker.Name && r.Reason == ReasonSilence {
+			continue // its lease may outlive its silence (F7); it is not reachable
+		}
 		if _, given := v.Cluster.Ballots[name]; !given && !m.Witness && r.Confirmed(name) {
 			return true
 		}

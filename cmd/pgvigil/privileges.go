@@ -50,20 +50,34 @@ func provide(dir string, uid, gid int) error {
 	if dir == "" {
 		return nil
 	}
-	parent := filepath.Dir(dir)
-	if _, err := os.Stat(parent); errors.Is(err, fs.ErrNotExist) {
-		if err := provide(parent, uid, gid); err != nil {
-			return err
+	if parent := filepath.Dir(dir); parent != dir {
+		if _, err := os.Stat(parent); errors.Is(err, fs.ErrNotExist) {
+			if err := provide(parent, uid, gid); err != nil {
+				return err
+			}
 		}
 	}
 	switch err := os.Mkdir(dir, 0o700); {
 	case errors.Is(err, fs.ErrExist):
-		return nil
+		return ownedBy(dir, uid)
 	case err != nil:
 		return fmt.Errorf("create state directory: %w", err)
 	}
 	if err := os.Chown(dir, uid, gid); err != nil {
 		return fmt.Errorf("give state directory to PostgreSQL's user: %w", err)
+	}
+	return nil
+}
+
+// ownedBy refuses a directory of ours that somebody else made.
+func ownedBy(dir string, uid int) error {
+	var stat unix.Stat_t
+	if err := unix.Stat(dir, &stat); err != nil {
+		return fmt.Errorf("look at state directory %s: %w", dir, err)
+	}
+	if int(stat.Uid) != uid {
+		return fail(exitConfig, fmt.Errorf("state directory %s belongs to user %s: chown it to %s, who owns the data directory, or give another state_dir",
+			dir, nameOf(int(stat.Uid)), nameOf(uid)))
 	}
 	return nil
 }

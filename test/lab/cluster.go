@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -38,6 +39,7 @@ type Cluster struct {
 	Etcd  []*Process
 	Store *election.Client
 
+	ids       atomic.Int64 // of the rows written so far, by all writers
 	options   Options
 	as        *syscall.Credential
 	endpoints []string

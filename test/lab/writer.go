@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -19,7 +18,6 @@ type Writer struct {
 	cluster *Cluster
 	stop    context.CancelFunc
 	running sync.WaitGroup
-	next    atomic.Int64
 
 	mu       sync.Mutex
 	acked    []ack
@@ -97,7 +95,7 @@ func (w *Writer) connect(ctx context.Context, n *Node) *pgx.Conn {
 // insertOn inserts one row and says whether the session is good for another. It waits a moment; an answer that comes
 // later still counts.
 func (w *Writer) insertOn(ctx context.Context, conn *pgx.Conn, n *Node, source string) bool {
-	id := w.next.Add(1)
+	id := w.cluster.ids.Add(1)
 	w.note(func() { w.unknown[id] = true })
 	done := make(chan bool, 1)
 	go func() {
@@ -221,7 +219,7 @@ func (w *Writer) Verify(ctx context.Context, n *Node) (Verdict, error) {
 		}
 	}
 	for id := range there {
-		if id > w.next.Load() || w.failed[id] {
+		if id > w.cluster.ids.Load() || w.failed[id] {
 			v.Phantom = append(v.Phantom, id)
 		}
 	}
