@@ -60,16 +60,16 @@ func TestConninfoPointed(t *testing.T) {
 
 func TestConninfoAddress(t *testing.T) {
 	for text, want := range map[string]string{
-		"":                                       "",
-		"user=u":                                 "",
-		"host=h":                                 "h:5432",
-		"hostaddr=1.2.3.4 port=1":                "1.2.3.4:1",
-		"host=a,b port=1,2":                      "a,b:1,2",
-		"host=/tmp":                              "/tmp:5432",
-		"postgresql://u@h":                       "h:5432",
-		"postgresql://[::1]:7/x":                 "[::1]:7",
-		"postgresql://a:1,b/x":                   "a,b:1,",
-		"postgresql:///x":                        "",
+		"":                                      "",
+		"user=u":                                "",
+		"host=h":                                "h:5432",
+		"hostaddr=1.2.3.4 port=1":               "1.2.3.4:1",
+		"host=a,b port=1,2":                     "a,b:1,2",
+		"host=/tmp":                             "/tmp:5432",
+		"postgresql://u@h":                      "h:5432",
+		"postgresql://[::1]:7/x":                "[::1]:7",
+		"postgresql://a:1,b/x":                  "a,b:1,",
+		"postgresql:///x":                       "",
 		"postgresql://h:1/x?port=2&host=%68%31": "h1:2",
 	} {
 		if got := mustParse(t, text).address(); got != want {

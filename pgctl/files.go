@@ -16,6 +16,8 @@ import (
 const (
 	// lookBound is how long an observation waits for the files when it knows what they said before.
 	lookBound = 20 * time.Millisecond
+	// firstLookBound is how long it does when it knows nothing.
+	firstLookBound = 200 * time.Millisecond
 	// controlAge is how old what the control file says of settings may be.
 	controlAge = 5 * time.Second
 )
@@ -50,16 +52,16 @@ func (in *Instance) look(ctx context.Context) fileState {
 	}
 	pending, before := f.pending, f.seen
 	f.mu.Unlock()
-	var bound <-chan time.Time
-	if before.known {
-		t := time.NewTimer(lookBound)
-		defer t.Stop()
-		bound = t.C
+	bound := lookBound
+	if !before.known {
+		bound = firstLookBound
 	}
+	t := time.NewTimer(bound)
+	defer t.Stop()
 	select {
 	case <-pending:
 	case <-ctx.Done():
-	case <-bound:
+	case <-t.C:
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -101,7 +103,9 @@ func (in *Instance) readFiles(before fileState) fileState {
 		now.upstream = in.recoveryUpstream()
 	}
 	if now.controlAt.IsZero() || time.Since(now.controlAt) > controlAge || !slices.Equal(before.pidFile, now.pidFile) {
-		if c, err := readControl(in.config.DataDir); err == nil {
+		ctx, cancel := context.WithTimeout(context.Background(), controlAge)
+		defer cancel()
+		if c, err := in.control(ctx); err == nil {
 			now.control, now.controlAt = c, time.Now()
 		}
 	}

@@ -62,7 +62,9 @@ func parseAncestor(fields []string) (ancestor, error) {
 }
 
 // historyName is the name of a timeline's history file.
-func historyName(timeline watchdog.Timeline) string { return fmt.Sprintf("%08X.history", uint32(timeline)) }
+func historyName(timeline watchdog.Timeline) string {
+	return fmt.Sprintf("%08X.history", uint32(timeline))
+}
 
 // parseHistoryName reads such a name.
 func parseHistoryName(name string) (watchdog.Timeline, bool) {

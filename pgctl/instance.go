@@ -21,6 +21,7 @@ type Config struct {
 	StateDir    string // for what must survive a restart of the sidecar
 	Address     string // host:port at which others reach the server
 	Replication string // conninfo words that a standby connects with, where its own conninfo lacks them
+	Rewind      string // conninfo words for pg_rewind's session on the new primary, where Replication's will not do
 	Connect     string // conninfo for pgvigil's own sessions; empty: the unix socket, as the data directory's owner
 	// StartCommand and StopCommand replace pg_ctl where something else is to start and stop the server, such as systemctl.
 	// They are given to /bin/sh as the user that we are, and are to return once the server is started or stopped.

@@ -179,6 +179,24 @@ func TestStartRefuses(t *testing.T) {
 			}
 			one.write("postgresql.conf", conf)
 		}
+		if trigger := one.major.triggerSetting; trigger != "" && !one.major.recoveryConf {
+			sealed := filepath.Join(one.socket(), "sealed")
+			one.runAs("mkdir", sealed)
+			one.runAs("touch", sealed+"/trigger")
+			one.runAs("chmod", "0500", sealed)
+			one.append("postgresql.conf", trigger+" = '"+sealed+"/trigger'")
+			if err := in.Start(one.context(), watchdog.Upstream{}); !errors.Is(err, ErrUnwritableTrigger) {
+				t.Errorf("with a trigger that cannot be removed: %v", err)
+			}
+			one.write("postgresql.conf", conf)
+		}
+		if bar := one.major.triggerBars; bar != "" {
+			one.append("postgresql.conf", bar+" = 'x'")
+			if err := in.Start(one.context(), watchdog.Upstream{}); !errors.Is(err, ErrForbiddenSetting) {
+				t.Errorf("with %s: %v", bar, err)
+			}
+			one.write("postgresql.conf", conf)
+		}
 		one.append("postgresql.conf", "no_such_setting = 1")
 		err := in.Start(one.context(), watchdog.Upstream{})
 		if !errors.Is(err, ErrStartFailed) || !strings.Contains(err.Error(), "no_such_setting") {
@@ -230,6 +248,7 @@ func TestConfigElsewhere(t *testing.T) {
 			t.Errorf("found %+v", p)
 		}
 		one.must(in.Stop(one.context()))
+		config.BinDir = one.bin
 		again := one.openWith(config) // stopped: from postmaster.opts
 		one.must(again.Start(one.context(), watchdog.Upstream{}))
 		observed(t, again, "a standby", func(s watchdog.Server, _ bool) bool { return s.Role == watchdog.RoleStandby })

@@ -14,10 +14,18 @@ import (
 // A promotion takes the first timeline number after its own for which no history file exists. Placeholders, history files
 // without an ancestor, make it skip numbers, so that it takes exactly the one that the ledger says (F24).
 //
-// They tell what they are themselves, and so need no journal: one left over by a crash, be it cut to no bytes, is known for
-// what it is by whoever finds it. They must not stay: a server that starts with one on its way says that this timeline is
-// no child of its own, and ends; a receiver does not fetch the true history that is to lie there.
-const placeholderText = "# pgvigil placeholder: the timeline's number is taken elsewhere; this file may be removed\n"
+// Below the timeline that was made, placeholders stay on the primary, and its history is filled up with them: a standby looks
+// for the newest timeline number by number, and asks its primary for the history of each number between its own timeline and
+// the primary's; a primary that lacks one of them is never followed. What such a file says does not matter: the newest
+// history names all true ancestors.
+//
+// Above every true history a placeholder must not stay. A server that starts with one says that this timeline is no child of
+// its own, and ends; a receiver does not fetch the true history that is to lie there. So before every start and repointing
+// those are cleared.
+//
+// They tell by their content what they are, and so need no journal: one left over by a crash, be it cut to no bytes, or one
+// that a standby has fetched, is known for what it is by whoever finds it.
+const placeholderText = "# pgvigil placeholder: this number was skipped, and is no timeline of this server's history\n"
 
 // isPlaceholder says whether that is the content of a placeholder. PostgreSQL writes no empty history.
 func isPlaceholder(data []byte) bool {
@@ -29,21 +37,20 @@ func placeholderAt(path string) bool {
 	return err == nil && isPlaceholder(data)
 }
 
-// layPlaceholders makes the next promotion take exactly that timeline: every number between the server's own and it is taken
-// by a history file, and none from it on is by a placeholder.
+// layPlaceholders lays a placeholder for every number past own and below timeline that has no history file.
 func (in *Instance) layPlaceholders(own, timeline watchdog.Timeline) error {
 	dir := in.walDir()
-	if exists(filepath.Join(dir, historyName(timeline))) && !placeholderAt(filepath.Join(dir, historyName(timeline))) {
-		return fmt.Errorf("timeline %d exists here already: %w", timeline, fs.ErrExist)
-	}
-	if err := in.clearPlaceholders(timeline); err != nil {
-		return err
-	}
+	laid := false
 	err := in.owner.act(func() error {
 		for t := own + 1; t < timeline; t++ {
-			if err := layPlaceholder(filepath.Join(dir, historyName(t))); err != nil {
+			new, err := layPlaceholder(filepath.Join(dir, historyName(t)))
+			if err != nil {
 				return err
 			}
+			laid = laid || new
+		}
+		if !laid {
+			return nil
 		}
 		return syncDir(dir)
 	})
@@ -53,33 +60,41 @@ func (in *Instance) layPlaceholders(own, timeline watchdog.Timeline) error {
 	return nil
 }
 
-func layPlaceholder(path string) error {
+func layPlaceholder(path string) (laid bool, err error) {
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if errors.Is(err, fs.ErrExist) {
-		return nil
+		return false, nil
 	}
 	if err != nil {
-		return err
+		return false, err
 	}
 	_, err = f.WriteString(placeholderText)
-	return errors.Join(err, f.Close())
+	return true, errors.Join(err, f.Close())
 }
 
-// clearPlaceholders removes the placeholders of timelines from the one given on. It is to be called with 0 before every start
-// of the server.
+// clearPlaceholders removes the placeholders from the number given on that no true history is above.
 func (in *Instance) clearPlaceholders(from watchdog.Timeline) error {
 	dir := in.walDir()
 	names, err := readNames(dir)
 	if err != nil {
 		return fmt.Errorf("look for timeline placeholders: %w", err)
 	}
+	var placeholders []watchdog.Timeline
 	for _, name := range names {
-		path := filepath.Join(dir, name)
 		timeline, ok := parseHistoryName(name)
-		if !ok || timeline < from || !placeholderAt(path) {
+		switch {
+		case !ok:
+		case placeholderAt(filepath.Join(dir, name)):
+			placeholders = append(placeholders, timeline)
+		default:
+			from = max(from, timeline)
+		}
+	}
+	for _, timeline := range placeholders {
+		if timeline < from {
 			continue
 		}
-		if err := in.removeFile(path); err != nil {
+		if err := in.removeFile(filepath.Join(dir, historyName(timeline))); err != nil {
 			return fmt.Errorf("remove timeline placeholder: %w", err)
 		}
 	}

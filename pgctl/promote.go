@@ -137,6 +137,9 @@ func (p *promotion) request(ctx context.Context) error {
 	if p.timeline < next {
 		return fmt.Errorf("the server knows of timeline %d already: %w", next-1, sidecar.ErrNotPossible)
 	}
+	if err := p.clearPlaceholders(p.timeline); err != nil {
+		return err
+	}
 	if err := p.layPlaceholders(c.Timeline, p.timeline); err != nil {
 		return err
 	}
@@ -365,13 +368,13 @@ func (in *Instance) writtenTimeline(ctx context.Context) (watchdog.Timeline, err
 	return watchdog.Timeline(n), err
 }
 
-// tidy removes what the promotion has laid, and latches the server again.
+// tidy latches the server again, removes what triggers there are, and fills its history up for standbys to follow.
 func (p *promotion) tidy(ctx context.Context) error {
 	if err := p.Latch(ctx); err != nil {
 		return err
 	}
-	if err := p.clearPlaceholders(0); err != nil {
-		p.log.Warn("timeline placeholders are left", "error", err)
+	if err := errors.Join(p.clearPlaceholders(0), p.layPlaceholders(1, p.timeline)); err != nil {
+		p.log.Warn("standbys that are on an old timeline may not be able to follow", "error", err)
 	}
 	left := []string{p.trigger}
 	if p.version.promoteFile != "" {

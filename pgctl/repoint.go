@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strconv"
 	"syscall"
 	"time"
 
@@ -29,6 +30,12 @@ func (in *Instance) Repoint(ctx context.Context, upstream watchdog.Upstream) err
 	if upstream.Address == "" {
 		return in.HangUp(ctx)
 	}
+	if err := in.awaitStandby(ctx); err != nil {
+		return fmt.Errorf("repoint: %w", err)
+	}
+	if err := in.clearPlaceholders(0); err != nil {
+		return fmt.Errorf("repoint: %w", err)
+	}
 	conninfo, err := in.conninfoFor(upstream)
 	if err != nil {
 		return fmt.Errorf("repoint: %w", err)
@@ -47,13 +54,28 @@ func (in *Instance) Repoint(ctx context.Context, upstream watchdog.Upstream) err
 		in.awaitReload(ctx, conninfo, reloadWait)
 		return nil
 	}
-	if !changed {
-		return nil // every change is followed by a restart
+	if !changed && in.started(ctx, conninfo) {
+		return nil
 	}
 	if err := in.restart(ctx); err != nil {
 		return fmt.Errorf("repoint: %w", err)
 	}
 	return nil
+}
+
+// started says whether the running server was started with that primary_conninfo, where it takes a restart: by asking it or,
+// before 12, by which is younger, the server or the file.
+func (in *Instance) started(ctx context.Context, conninfo string) bool {
+	if !in.version.recoveryConf {
+		return in.inForce(ctx, conninfo)
+	}
+	lines := pidFileLines(in.config.DataDir)
+	info, err := os.Stat(in.latchFile())
+	if len(lines) < 3 || err != nil {
+		return false
+	}
+	began, err := strconv.ParseInt(lines[2], 10, 64)
+	return err == nil && info.ModTime().Before(time.Unix(began+1, 0)) // it is given in whole seconds
 }
 
 // inForce says whether the running server has that primary_conninfo.
@@ -87,7 +109,7 @@ func (in *Instance) Prod(ctx context.Context, restart bool) error {
 		}
 		return nil
 	}
-	if err := in.isStandby(); err != nil {
+	if err := in.awaitStandby(ctx); err != nil {
 		return fmt.Errorf("prod: %w", err)
 	}
 	if err := in.signal(syscall.SIGHUP); err != nil {
@@ -113,9 +135,9 @@ func (in *Instance) HangUp(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("hang up: %w", err)
 	}
-	switch err := in.isStandby(); {
-	case in.master.handle(in.Directory()) == nil:
-		return nil // not running: the files say it
+	switch err := in.awaitStandby(ctx); {
+	case errors.Is(err, ErrNotRunning):
+		return nil // the files say it
 	case err != nil:
 		return fmt.Errorf("hang up: %w", err)
 	case reload:
@@ -125,7 +147,7 @@ func (in *Instance) HangUp(ctx context.Context) error {
 		}
 		return nil
 	}
-	if _, receives := process.Receiver(in.Directory()); !changed && !receives {
+	if _, receives := process.Receiver(in.Directory()); !changed && !receives && in.started(ctx, "") {
 		return nil
 	}
 	if err := in.restart(ctx); err != nil {

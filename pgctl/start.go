@@ -32,10 +32,24 @@ const (
 // A detached server reads no archive either, since one could bring WAL of a primary that it has promised not to follow;
 // unless it is a base backup that has yet to recover, which may need its archive for that.
 func (in *Instance) Start(ctx context.Context, upstream watchdog.Upstream) error {
+	if err := in.rests(); err != nil {
+		return fmt.Errorf("start: %w", err)
+	}
 	if err := in.point(upstream); err != nil {
 		return fmt.Errorf("start: %w", err)
 	}
 	return in.start(ctx)
+}
+
+// rests refuses unless no process of the server is left.
+func (in *Instance) rests() error {
+	if pid, ok := process.PIDFile(in.Directory()); ok {
+		return fmt.Errorf("%w: process %d", ErrRunning, pid)
+	}
+	if left := process.Find(in.Directory()); len(left) > 0 {
+		return fmt.Errorf("%w: process %d of an earlier postmaster is left; it is to be fenced first", ErrRunning, left[0].PID)
+	}
+	return nil
 }
 
 // point writes where the next start is to stream from.
@@ -73,11 +87,11 @@ func (in *Instance) start(ctx context.Context) error {
 // mayStart takes out of the way what would promote the server or keep it from starting, and refuses where that takes a
 // person.
 func (in *Instance) mayStart() error {
-	if pid, ok := process.PIDFile(in.Directory()); ok {
-		return fmt.Errorf("%w: process %d", ErrRunning, pid)
+	if err := in.rests(); err != nil {
+		return err
 	}
-	if left := process.Find(in.Directory()); len(left) > 0 {
-		return fmt.Errorf("%w: process %d of an earlier postmaster is left; it is to be fenced first", ErrRunning, left[0].PID)
+	if err := in.startable(); err != nil {
+		return err
 	}
 	s, err := in.settings()
 	if err != nil {

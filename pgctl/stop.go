@@ -72,7 +72,7 @@ func (in *Instance) signal(sig syscall.Signal) error {
 
 // restart stops a standby and starts it as its files now say.
 func (in *Instance) restart(ctx context.Context) error {
-	if err := in.isStandby(); err != nil {
+	if err := in.awaitStandby(ctx); err != nil {
 		return fmt.Errorf("restart: %w", err)
 	}
 	if err := in.Stop(ctx); err != nil {
@@ -88,4 +88,22 @@ func (in *Instance) isStandby() error {
 		return ErrNotStandby
 	}
 	return nil
+}
+
+// awaitStandby is isStandby for a postmaster that may have just begun, and have started no process yet: only a WAL writer,
+// which a server has that replays nothing, proves the contrary.
+func (in *Instance) awaitStandby(ctx context.Context) error {
+	return poll(ctx, goneTick, func() (bool, error) {
+		if in.isStandby() == nil {
+			return true, nil
+		}
+		dir := in.Directory()
+		switch {
+		case in.master.handle(dir) == nil:
+			return false, ErrNotRunning
+		case len(process.ByTitle(dir, "walwriter", "wal writer process")) > 0:
+			return false, ErrNotStandby
+		}
+		return false, nil
+	})
 }

@@ -21,9 +21,10 @@ const tailPrefix = "pgvigil-tail-"
 // from is a page's start at or before our own end, and everything of ours before it stays as it is. It returns how far it
 // got, which is to, or with an error the end of the last whole page: what was whole before a stream breaks is laid in.
 //
-// Each segment is written beside, with our own bytes before from, the stream's, and zeros to its full size, so that nothing
-// stale past to can be taken for WAL; synced, then renamed over ours, then the directory is synced. So at any crash a
-// segment is the old one or the new one. Our own segment is kept where it reaches further than the stream.
+// A segment that is not there is written beside with zeros to its full size, synced, and renamed. One that is there is
+// written into after our own end, as a receiver does (a startup process that lags behind has it open), and is kept where it
+// reaches further than the stream: what lies past the last page laid in is no valid page, and a crash in between leaves a
+// torn end, at which replay stops.
 //
 // The server may run. It must have hung up: a receiver would write to the segment that is replaced.
 func (in *Instance) LayTail(ctx context.Context, timeline watchdog.Timeline, from, to watchdog.LSN, r io.Reader) (watchdog.LSN, error) {
@@ -135,7 +136,61 @@ func (t *tail) ownName(lsn watchdog.LSN) string {
 }
 
 // laySegment lays in what of the stream belongs to one segment: all of it, or as many whole pages as come.
-func (t *tail) laySegment(from, to watchdog.LSN) (err error) {
+func (t *tail) laySegment(from, to watchdog.LSN) error {
+	info, err := os.Stat(t.ownName(from))
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return t.layBeside(from, to)
+	case err != nil:
+		return err
+	case uint64(info.Size()) != t.segment:
+		return fmt.Errorf("%s has %d bytes and not %d", t.ownName(from), info.Size(), t.segment)
+	}
+	return t.layOver(from, to)
+}
+
+// layOver writes into a segment that is there, after our own end, as a receiver would. It must be the same file: a startup
+// process that lags behind has it open, would read the old one to its end, and promote without the tail.
+func (t *tail) layOver(from, to watchdog.LSN) error {
+	own, err := os.OpenFile(t.ownName(from), os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	defer own.Close()
+	if from != t.segmentStart(from) {
+		h, err := t.readPageHeader(own, from-watchdog.LSN(t.walFormat.page))
+		if err != nil {
+			return fmt.Errorf("our own WAL ends before %s: %w", from, err)
+		}
+		t.before, t.magic = h.timeline, h.magic
+	}
+	whole := t.pageStart(to + watchdog.LSN(t.walFormat.page) - 1)
+	pages := memory(make([]byte, whole-from)) // the last page filled up with zeros
+	got, broken := t.copyPages(pages, from, from, to)
+	if got == from {
+		return broken
+	}
+	longer, err := t.ownReaches(got)
+	if err == nil && !longer {
+		end := t.pageStart(got + watchdog.LSN(t.walFormat.page) - 1)
+		if _, err = own.WriteAt(pages[:end-from], int64(uint64(from)%t.segment)); err == nil {
+			err = own.Sync()
+		}
+	}
+	if err == nil {
+		t.got = got
+	}
+	return errors.Join(err, broken)
+}
+
+// memory is what is read from the stream before any of it is written.
+type memory []byte
+
+// WriteAt copies p to its place.
+func (m memory) WriteAt(p []byte, at int64) (int, error) { return copy(m[at:], p), nil }
+
+// layBeside makes a segment that is not there: beside, and renamed once it is durable.
+func (t *tail) layBeside(from, to watchdog.LSN) (err error) {
 	name := t.fileName(t.timeline, from)
 	beside := filepath.Join(t.path, tailPrefix+name)
 	file, err := os.OpenFile(beside, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
@@ -148,18 +203,12 @@ func (t *tail) laySegment(from, to watchdog.LSN) (err error) {
 		}
 	}()
 	defer file.Close()
-	if err := t.copyOwn(file, from); err != nil {
+	if err := file.Truncate(int64(t.segment)); err != nil {
 		return err
 	}
-	got, broken := t.copyPages(file, from, to)
+	got, broken := t.copyPages(file, t.segmentStart(from), from, to)
 	if got == from {
 		return broken
-	}
-	if longer, err := t.ownReaches(got); err != nil || longer {
-		if err == nil {
-			t.got = got
-		}
-		return errors.Join(err, broken)
 	}
 	if err := t.install(file, beside, name); err != nil {
 		return errors.Join(err, broken)
@@ -168,30 +217,8 @@ func (t *tail) laySegment(from, to watchdog.LSN) (err error) {
 	return broken
 }
 
-// copyOwn gives the new file its full size and our own bytes before from.
-func (t *tail) copyOwn(file *os.File, from watchdog.LSN) error {
-	if err := file.Truncate(int64(t.segment)); err != nil {
-		return err
-	}
-	if from == t.segmentStart(from) {
-		return nil
-	}
-	own, _, err := t.segmentOf(t.timeline, from)
-	if err != nil {
-		return err
-	}
-	defer own.Close()
-	h, err := t.readPageHeader(own, from-watchdog.LSN(t.walFormat.page))
-	if err != nil {
-		return fmt.Errorf("our own WAL ends before %s: %w", from, err)
-	}
-	t.before, t.magic = h.timeline, h.magic
-	_, err = io.Copy(file, io.NewSectionReader(own, 0, int64(from-t.segmentStart(from))))
-	return err
-}
-
-// copyPages writes the stream's pages, as far as they are whole and right.
-func (t *tail) copyPages(file *os.File, from, to watchdog.LSN) (watchdog.LSN, error) {
+// copyPages writes the stream's pages to file, which begins at start, as far as they are whole and right.
+func (t *tail) copyPages(file io.WriterAt, start, from, to watchdog.LSN) (watchdog.LSN, error) {
 	at := from
 	for at < to {
 		data := t.page[:min(t.walFormat.page, uint64(to-at))]
@@ -201,7 +228,7 @@ func (t *tail) copyPages(file *os.File, from, to watchdog.LSN) (watchdog.LSN, er
 		if err := t.check(data, at); err != nil {
 			return at, err
 		}
-		if _, err := file.WriteAt(data, int64(uint64(at)%t.segment)); err != nil {
+		if _, err := file.WriteAt(data, int64(at-start)); err != nil {
 			return at, err
 		}
 		at += watchdog.LSN(len(data))

@@ -101,9 +101,9 @@ func (f walFormat) parseFileName(name string) (timeline watchdog.Timeline, start
 
 // Flags of a page's header.
 const (
-	pageFirstIsContinued   = 0x0001 // the page begins with the rest of a record
-	pageLongHeader         = 0x0002
-	pageOverwrites = 0x0008 // 14 and up: the record that would continue here was given up
+	pageFirstIsContinued = 0x0001 // the page begins with the rest of a record
+	pageLongHeader       = 0x0002
+	pageOverwrites       = 0x0008 // 14 and up: the record that would continue here was given up
 )
 
 // pageHeader is a WAL page's header.

@@ -123,7 +123,7 @@ func openPostgres(ctx context.Context, cfg config.Config, log *slog.Logger) (*pg
 	p := cfg.Postgres
 	instance, err := pgctl.Open(ctx, pgctl.Config{
 		Name: cfg.Name, DataDir: p.DataDir, BinDir: p.BinDir, StateDir: cfg.StateDir, Address: p.Address,
-		Replication: p.Replication, Connect: p.Connect, StartCommand: p.StartCommand, StopCommand: p.StopCommand, Log: log,
+		Replication: p.Replication, Rewind: p.Rewind, Connect: p.Connect, StartCommand: p.StartCommand, StopCommand: p.StopCommand, Log: log,
 	})
 	return instance, fail(exitPostgres, err)
 }

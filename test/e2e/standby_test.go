@@ -176,7 +176,7 @@ func (c *cluster) diverge() {
 	for _, n := range c.standbys() {
 		c.must(n.SignalTitled("walreceiver", syscall.SIGSTOP))
 	}
-	c.must(c.bulk(200))
+	c.must(c.bulk(30000)) // more than sockets hold
 	c.must(c.Until(c.ctx, "the guard fences", soon, c.primary.ServerGone))
 	for _, n := range c.standbys() {
 		_ = n.SignalTitled("walreceiver", syscall.SIGCONT)
