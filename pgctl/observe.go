@@ -68,7 +68,7 @@ func (in *Instance) Observe(ctx context.Context) (server watchdog.Server, alive 
 	if postmaster == nil {
 		in.watch.sees(0)
 		server.Role = watchdog.RoleDown
-		server.Gone = process.Gone(dir) && process.Gone(dir) // one scan may miss a process that is just forked
+		server.Gone = gone(dir)
 		server.ServerVersion = in.watch.lastVersion()
 		return server, false
 	}
@@ -85,6 +85,16 @@ func (in *Instance) Observe(ctx context.Context) (server watchdog.Server, alive 
 		server.Vetoes = append(server.Vetoes, watchdog.VetoSettingsLower)
 	}
 	return server, true
+}
+
+// gone says whether no process of the directory is left. One scan may miss a process that is just forked.
+func gone(dir process.Directory) bool {
+	for range 2 {
+		if !process.Gone(dir) {
+			return false
+		}
+	}
+	return true
 }
 
 // ask runs the query, or goes on waiting for the one under way.

@@ -173,7 +173,7 @@ func TestShutdownIsNoRestart(t *testing.T) {
 func TestRefusedPassword(t *testing.T) {
 	eachMajor(t, func(t *testing.T, bin string) {
 		one := newPrimary(t, bin)
-		one.exec("CREATE ROLE guarded LOGIN PASSWORD 'right'")
+		one.exec("SET password_encryption = 'scram-sha-256'; CREATE ROLE guarded LOGIN PASSWORD 'right'")
 		one.write("pg_hba.conf", "local all all scram-sha-256\nhost all all 127.0.0.1/32 scram-sha-256\n")
 		one.program("pg_ctl", "reload", "-D", one.dir)
 		config := one.config()

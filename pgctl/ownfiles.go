@@ -11,8 +11,8 @@ import (
 )
 
 // ownFileEndings are those of files in a data directory that are the member's own and not its cluster's: configuration, keys,
-// certificates, passwords. pg_rewind and pg_basebackup bring the source's.
-var ownFileEndings = []string{".conf", ".done", ".crt", ".key", ".pem", ".crl", ".p12", ".srl", "pgpass"}
+// certificates, passwords, and how it was started. pg_rewind and pg_basebackup bring the source's, or drop them.
+var ownFileEndings = []string{".conf", ".done", ".crt", ".key", ".pem", ".crl", ".p12", ".srl", "pgpass", "postmaster.opts"}
 
 // ownFiles lists them, relative to the data directory: those at its top, and what its configuration includes.
 func (in *Instance) ownFiles() ([]string, error) {

@@ -33,7 +33,8 @@ type pendingRewind struct {
 // and only another rewind or a clone makes it good (F59).
 var ErrRewindPending = errors.New("data directory is half rewound")
 
-// RewindPending says whether a rewind of the data directory was begun and not ended. The server cannot be started then.
+// RewindPending says whether a rewind of the data directory was begun and not ended. The server cannot be started then. A copy
+// that was swapped in is not what was being rewound.
 func (in *Instance) RewindPending() bool {
 	_, pending := in.pendingRewind()
 	return pending
@@ -48,10 +49,10 @@ func (in *Instance) pendingRewind() (pendingRewind, bool) {
 	if err == nil {
 		err = json.Unmarshal(data, &p)
 	}
-	if err != nil { // whose it is cannot be read: better not started than started half rewound
+	if err != nil && !in.swappedIn() { // whose it is cannot be read: better not started than started half rewound
 		return pendingRewind{DataDir: in.config.DataDir}, true
 	}
-	return p, p.DataDir == in.config.DataDir
+	return p, p.DataDir == in.config.DataDir && !in.swappedIn()
 }
 
 func (in *Instance) rewindEnded() error {
@@ -92,6 +93,11 @@ func (r *rewinding) run(ctx context.Context) error {
 	r.step("rewind-check")
 	if err := r.rests(); err != nil {
 		return err
+	}
+	if r.swappedIn() { // by a clone that was cut short; it is what is to be rewound
+		if err := r.settleClone(); err != nil {
+			return err
+		}
 	}
 	if err := r.check(ctx); err != nil {
 		return err

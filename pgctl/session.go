@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -14,7 +13,6 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgconn/ctxwatch"
-	"github.com/pgvigil/pgvigil/pgctl/process"
 )
 
 const (
@@ -347,158 +345,4 @@ func (in *Instance) refusal(config *pgx.ConnConfig, err error) error {
 			"trust the owner on the local socket: %w", ErrWrongPassword, config.User, config.Database, err)
 	}
 	return fmt.Errorf("connect to the server: %w", err)
-}
-
-// scan runs a query of one row on the kept connection.
-func (in *Instance) scan(ctx context.Context, dest []any, sql string, args ...any) error {
-	conn, release, err := in.kept(ctx)
-	if err != nil {
-		return err
-	}
-	defer release()
-	if err := conn.QueryRow(ctx, sql, args...).Scan(dest...); err != nil {
-		return fmt.Errorf("query %q: %w", firstWords(sql), err)
-	}
-	return nil
-}
-
-// exec runs a statement on the kept connection.
-func (in *Instance) exec(ctx context.Context, sql string, args ...any) error {
-	conn, release, err := in.kept(ctx)
-	if err != nil {
-		return err
-	}
-	defer release()
-	if _, err := conn.Exec(ctx, sql, args...); err != nil {
-		return fmt.Errorf("execute %q: %w", firstWords(sql), err)
-	}
-	return nil
-}
-
-// query runs a query on the kept connection and returns its rows as text; NULL is empty.
-func (in *Instance) query(ctx context.Context, sql string, args ...any) ([][]string, error) {
-	conn, release, err := in.kept(ctx)
-	if err != nil {
-		return nil, err
-	}
-	defer release()
-	rows, err := conn.Query(ctx, sql, args...)
-	if err != nil {
-		return nil, fmt.Errorf("query %q: %w", firstWords(sql), err)
-	}
-	defer rows.Close()
-	var all [][]string
-	for rows.Next() {
-		values := rows.RawValues()
-		row := make([]string, len(values))
-		for i, value := range values {
-			row[i] = string(value)
-		}
-		all = append(all, row)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, fmt.Errorf("query %q: %w", firstWords(sql), err)
-	}
-	return all, nil
-}
-
-func firstWords(sql string) string {
-	sql = strings.Join(strings.Fields(sql), " ")
-	return sql[:min(len(sql), 60)]
-}
-
-// Knock opens a new connection and waits for the first byte of an answer to a request for TLS, which a postmaster that can
-// neither accept nor fork does not give. It logs in as nobody, so that neither passwords nor connection slots matter (F47,
-// F48).
-func (in *Instance) Knock(ctx context.Context) error {
-	network, address, err := in.door()
-	if err != nil {
-		return err
-	}
-	conn, err := in.dial(ctx, network, address)
-	if err != nil {
-		return fmt.Errorf("knock: %w", err)
-	}
-	defer conn.Close()
-	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
-	defer stop()
-	if _, err := conn.Write(sslRequest); err != nil {
-		return fmt.Errorf("knock: %w", err)
-	}
-	var answer [1]byte
-	if _, err := conn.Read(answer[:]); err != nil {
-		if ctx.Err() != nil {
-			err = ctx.Err()
-		}
-		return fmt.Errorf("knock: no answer to a new connection: %w", err)
-	}
-	return nil
-}
-
-// sslRequest is the message that asks whether the server would speak TLS: it answers with one byte.
-var sslRequest = []byte{0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f}
-
-// door is where new connections are made.
-func (in *Instance) door() (network, address string, err error) {
-	if in.config.Connect == "" {
-		path, err := in.where().socketPath()
-		return "unix", path, err
-	}
-	config, err := pgconn.ParseConfig(in.config.Connect)
-	if err != nil {
-		return "", "", err
-	}
-	network, address = pgconn.NetworkAddress(config.Host, config.Port)
-	return network, address, nil
-}
-
-// master holds the running postmaster.
-type master struct {
-	mu   sync.Mutex
-	held *process.Handle
-}
-
-// handle returns hold of the running postmaster, nil when none runs.
-func (m *master) handle(dir process.Directory) *process.Handle {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.held != nil && m.held.Alive() {
-		return m.held
-	}
-	m.forget()
-	pid, ok := process.Postmaster(dir)
-	if !ok {
-		return nil
-	}
-	h, err := process.Open(pid)
-	if err != nil {
-		return nil
-	}
-	if now, still := process.Postmaster(dir); !still || now != pid {
-		_ = h.Close()
-		return nil
-	}
-	m.held = h
-	return h
-}
-
-// forget lets the handle go. One that has exited is kept open until its channel has closed: whoever waits for it is told.
-func (m *master) forget() {
-	if h := m.held; h != nil {
-		m.held = nil
-		reap(h.PID())
-		go func() {
-			<-h.Exited()
-			_ = h.Close()
-		}()
-	}
-}
-
-func (m *master) close() {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.held != nil {
-		_ = m.held.Close()
-		m.held = nil
-	}
 }

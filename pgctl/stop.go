@@ -29,7 +29,7 @@ func (in *Instance) Stop(ctx context.Context) error {
 		}
 	}
 	err := poll(ctx, goneTick, func() (bool, error) {
-		return process.Gone(in.Directory()) && process.Gone(in.Directory()), nil
+		return gone(in.Directory()), nil
 	})
 	if err != nil {
 		return fmt.Errorf("stop: processes of the server are left: %w", err)

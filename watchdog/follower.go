@@ -70,6 +70,7 @@ const (
 	prodEvery     = time.Second
 	restartAfter  = 6 * time.Second
 	divergedAfter = 2 * time.Second
+	startEvery    = time.Second
 )
 
 func lagging(v View, m Memory, up Upstream) Decision {
@@ -117,6 +118,9 @@ func rejoin(v View, m Memory, up Upstream) Decision {
 		return v.wait(ReasonStuck, "it cannot be rewound, and cloning is not allowed by the policy: copy the primary by hand")
 	case m.Diverged:
 		kind, why = ActRewind, ReasonRewind
+	}
+	if kind == ActStart && m.StartTried != 0 && v.Now.Since(m.StartTried) < startEvery {
+		return v.wait(ReasonRetryLater, "the server was started a moment ago and has ended: see its log")
 	}
 	if !v.retry(kind) {
 		return v.wait(ReasonRetryLater, string(kind)+" failed a moment ago: "+v.Server.Problem)

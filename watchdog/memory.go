@@ -15,6 +15,9 @@ func remember(v View) Memory {
 		m.ProddedAt = 0
 	}
 	m.GuardlessSince = since(m.GuardlessSince, v.Now, v.Trust.Term != 0 && !v.Me.GuardReady)
+	if v.Flight.Kind == ActStart {
+		m.StartTried = v.Flight.Since
+	}
 	return m.ladder(v)
 }
 
@@ -35,7 +38,7 @@ func (m Memory) silence(v View) Memory {
 func (m Memory) ladder(v View) Memory {
 	f := v.Flight
 	switch {
-	case v.Server.Streaming:
+	case v.Server.Streaming, f.Done == ActRewind, f.Done == ActClone:
 		m.Diverged, m.NoRewind = false, false
 	case f.Failed == ActStart && f.Diverged:
 		m.Diverged = true

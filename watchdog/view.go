@@ -64,6 +64,7 @@ type Flight struct {
 	Kind  ActionKind // empty: none
 	Term  Term       // on which it was judged
 	Since Instant
+	Done  ActionKind // the last operation's kind, when it succeeded
 	// Failed is the last operation's kind, when it failed, with the time and how often in a row: so that a retry waits, and
 	// the next rung of the ladder is tried. Diverged and NotPossible say why, where that matters.
 	Failed      ActionKind
@@ -86,6 +87,8 @@ type Memory struct {
 	NotStreamingSince Instant // our standby has had an upstream and has not streamed
 	ProddedAt         Instant // the receiver was last prodded
 	GuardlessSince    Instant // we hold a term and no guard watches our server
+
+	StartTried Instant // our server was last started: one that dies at once is not started again at once
 
 	Diverged bool // our server's history leaves the primary's: the ladder's next rung is a rewind
 	NoRewind bool // … which is not possible here: the rung after it is a clone

@@ -208,9 +208,10 @@ func TestServerThatCannotBeRewoundIsCloned(t *testing.T) {
 	c.diverge()
 	c.must(old.StartSidecar())
 	c.must(c.WaitStreaming(c.ctx, rejoin, old))
-	if kept, _ := filepath.Glob(old.DataDir() + ".old-*"); len(kept) == 0 {
-		t.Error("the old data directory was not kept")
-	}
+	c.must(c.Until(c.ctx, "the old data directory is put aside", soon, func() bool {
+		kept, _ := filepath.Glob(old.DataDir() + ".old-*")
+		return len(kept) > 0
+	}))
 	c.settledWith(100000)
 }
 

@@ -89,22 +89,27 @@ func (c *Cluster) whole(ctx context.Context, primary *Node) bool {
 		return false
 	}
 	for _, n := range c.Nodes {
-		if n != primary && !n.streamsFrom(ctx, primary) {
+		if n != primary && !n.streamsFrom(ctx, primary, keys.Record.Timeline) {
 			return false
 		}
 	}
 	return true
 }
 
-// streamsFrom says whether the node's receiver streams from the other.
-func (n *Node) streamsFrom(ctx context.Context, up *Node) bool {
-	return n.Ask(ctx, fmt.Sprintf("SELECT pg_is_in_recovery() AND EXISTS (SELECT FROM pg_stat_wal_receiver WHERE status = 'streaming' AND sender_port = %d)", up.Port)) == "true"
+// streamsFrom says whether the node's receiver streams that timeline from the other. A diverged one streams for a moment, on
+// the timeline before.
+func (n *Node) streamsFrom(ctx context.Context, up *Node, timeline watchdog.Timeline) bool {
+	return n.Ask(ctx, fmt.Sprintf("SELECT pg_is_in_recovery() AND EXISTS (SELECT FROM pg_stat_wal_receiver WHERE status = 'streaming' AND sender_port = %d AND received_tli = %d)", up.Port, timeline)) == "true"
 }
 
 // WaitStreaming waits until the node streams from the primary.
 func (c *Cluster) WaitStreaming(ctx context.Context, within time.Duration, n *Node) error {
 	return c.Until(ctx, n.Name+" streams", within, func() bool {
 		p := c.Primary(ctx)
-		return p != nil && p != n && n.streamsFrom(ctx, p)
+		if p == nil || p == n {
+			return false
+		}
+		keys, err := c.Read(ctx)
+		return err == nil && keys.Record != nil && n.streamsFrom(ctx, p, keys.Record.Timeline)
 	})
 }

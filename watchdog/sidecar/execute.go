@@ -180,7 +180,7 @@ func (s *Sidecar) landed(a watchdog.Action, began watchdog.Instant, err error) {
 		if st.inFlight.Kind != a.Kind {
 			return // a fence has overtaken it and speaks for itself
 		}
-		f := watchdog.Flight{}
+		f := watchdog.Flight{Done: a.Kind}
 		if err != nil {
 			f = watchdog.Flight{
 				Failed: a.Kind, FailedAt: s.now(), Failures: 1,
@@ -227,7 +227,7 @@ func (s *Sidecar) operate(ctx context.Context, v watchdog.View, d watchdog.Decis
 		return pg.Prod(ctx, a.Restart)
 	case watchdog.ActStart:
 		s.options.Crash("rejoin-start")
-		return pg.Start(ctx, a.Upstream)
+		return s.startServer(ctx, v, a)
 	case watchdog.ActRewind:
 		return s.rewind(ctx, v, a)
 	case watchdog.ActClone:

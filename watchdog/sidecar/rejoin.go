@@ -12,6 +12,25 @@ import (
 // rejoinBound is for one rung of the ladder; a big server's rewind or clone takes its time.
 const rejoinBound = 12 * time.Hour
 
+// startServer starts a stopped server as a standby. One whose WAL ends past the place where the upstream's history leaves
+// its own would refuse to start, or never stream: that is seen on its WAL first.
+func (s *Sidecar) startServer(ctx context.Context, v watchdog.View, a watchdog.Action) error {
+	if timeline := v.Cluster.TimelineBefore(v.Cluster.Record.Timeline); a.Upstream.Timeline > timeline {
+		fork := v.Cluster.ForkAfter(timeline)
+		quick, done := context.WithTimeout(ctx, 5*time.Second)
+		end, err := s.options.Postgres.DeadEnd(quick, timeline, fork)
+		done()
+		surely := end.End
+		if !end.Exact {
+			surely -= min(surely, pageSize) // its last page may hold nothing
+		}
+		if err == nil && fork != 0 && surely > fork {
+			return fmt.Errorf("its WAL of timeline %d goes on to %s, and %s's leaves it at %s: %w", timeline, end.End, a.Upstream.Name, fork, ErrDiverged)
+		}
+	}
+	return s.options.Postgres.Start(ctx, a.Upstream)
+}
+
 // rewind stops the server, keeps what only it has, and takes it back to the upstream's history. That the histories leave
 // each other is looked at once more here, on the WAL itself: SQL's timeline may lag behind.
 func (s *Sidecar) rewind(ctx context.Context, v watchdog.View, a watchdog.Action) error {
