@@ -201,14 +201,11 @@ func (c *cloning) copyUpstream(ctx context.Context) error {
 }
 
 // filesForCopy are the member's own files: those that a rewind cut short has kept, since the directory's may be the other
-// server's by now, and how the server was last started.
+// server's by now.
 func (c *cloning) filesForCopy() ([]keptFile, error) {
 	kept, err := c.keepOwnFiles()
 	if p, pending := c.pendingRewind(); pending && len(p.Files) > 0 {
 		kept, err = p.Files, nil
-	}
-	if data, optsErr := os.ReadFile(filepath.Join(c.config.DataDir, "postmaster.opts")); optsErr == nil {
-		kept = append(kept, keptFile{Name: "postmaster.opts", Mode: 0o600, Data: data})
 	}
 	return kept, err
 }

@@ -1,9 +1,6 @@
 package pgctl
 
-import (
-	"fmt"
-	"strings"
-)
+import "strings"
 
 // confFile is a file in PostgreSQL's configuration syntax: postgresql.conf, postgresql.auto.conf and, before 12,
 // recovery.conf. Lines that are not asked to change stay as they are, byte for byte.
@@ -185,6 +182,3 @@ func (l confLine) directive() (kind, path string) {
 	}
 	return "", ""
 }
-
-// String is for errors.
-func (l confLine) String() string { return fmt.Sprintf("%s = %s", l.name, quoteSetting(l.value)) }

@@ -122,6 +122,7 @@ var controlLayouts = []controlLayout{
 	{version: 1100, commitTs: true, hintsAndWorkers: true, float4: true, nonce: true},
 	{version: 1201, commitTs: true, hintsAndWorkers: true, senders: true, float4: true, nonce: true},
 	{version: 1300, commitTs: true, hintsAndWorkers: true, senders: true, nonce: true},
+	{version: 1700, commitTs: true, hintsAndWorkers: true, senders: true, nonce: true},
 	{version: 1800, walLevelInCheck: true, commitTs: true, hintsAndWorkers: true, senders: true, signedness: true, nonce: true},
 }
 

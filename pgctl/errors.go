@@ -52,7 +52,6 @@ const (
 	sqlNotAuthorised      = "28000"
 	sqlNoDatabase         = "3D000"
 	sqlNoPrivilege        = "42501"
-	sqlQueryCancelled     = "57014"
 )
 
 // Alive says whether err, of Knock or of a session, proves that the server lives: nil, or an answer of the server's own.

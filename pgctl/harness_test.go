@@ -268,8 +268,22 @@ func (s *testServer) runAs(path string, args ...string) string {
 // start starts the server as a person would.
 func (s *testServer) start() {
 	s.t.Helper()
+	s.reaped()
 	log := filepath.Join(filepath.Dir(s.dir), "log")
 	s.program("pg_ctl", "start", "-w", "-t", "60", "-D", s.dir, "-l", log)
+}
+
+// reaped waits until a killed postmaster is no zombie any more: PostgreSQL would take it for alive, and not start.
+func (s *testServer) reaped() {
+	text, err := os.ReadFile(filepath.Join(s.dir, "postmaster.pid"))
+	if err != nil {
+		return
+	}
+	line, _, _ := strings.Cut(string(text), "\n")
+	pid, err := strconv.Atoi(line)
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	_ = poll(ctx, 10*time.Millisecond, func() (bool, error) { return err != nil || syscall.Kill(pid, 0) != nil, nil })
 }
 
 // kill kills what is left of the server, and nothing else.

@@ -213,6 +213,26 @@ func TestCloneAndSwap(t *testing.T) {
 	})
 }
 
+// A WAL directory elsewhere stays elsewhere, and the old one is kept too.
+func TestCloneWithWALElsewhere(t *testing.T) {
+	eachMajor(t, func(t *testing.T, bin string) {
+		if _, err := os.Stat(filepath.Join(bin, "pg_basebackup")); err != nil {
+			t.Skip("no pg_basebackup")
+		}
+		old, now, in, up := diverged(t, bin)
+		elsewhere := filepath.Join(filepath.Dir(old.dir), "wal")
+		old.runAs("mv", filepath.Join(old.dir, old.major.walDir), elsewhere)
+		old.runAs("ln", "-s", elsewhere, filepath.Join(old.dir, old.major.walDir))
+		crashingAt(t, "clone-swap", func(crash func(string)) error { return in.Clone(old.context(), up, crash) })
+		old.must(in.Clone(old.context(), up, nil))
+		old.rejoined(in, now)
+		found, _ := filepath.Glob(elsewhere + "*")
+		if len(found) != 2 || !strings.HasPrefix(in.walDir(), elsewhere+besideWAL) {
+			t.Errorf("WAL directories %q, in use %s", found, in.walDir())
+		}
+	})
+}
+
 // precious checks that the old directory is still somewhere.
 func (s *testServer) precious() {
 	s.t.Helper()

@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -60,8 +62,22 @@ func (n *Node) copyFrom(_ context.Context, up *Node) error {
 }
 
 // StartServer starts the server by hand, and waits until it answers.
-func (n *Node) StartServer(context.Context) error {
+func (n *Node) StartServer(ctx context.Context) error {
+	if err := n.reaped(ctx); err != nil {
+		return err
+	}
 	return n.run("pg_ctl", "-D", n.DataDir(), "-s", "-w", "-t", "60", "-l", filepath.Join(n.Dir, n.Name+".server.log"), "-o", fmt.Sprintf("-p %d", n.Port), "start")
+}
+
+// reaped waits until a killed postmaster is no zombie any more: PostgreSQL would take it for alive, and not start.
+func (n *Node) reaped(ctx context.Context) error {
+	text, err := os.ReadFile(filepath.Join(n.DataDir(), "postmaster.pid"))
+	if err != nil {
+		return nil // an orderly end, or none yet
+	}
+	line, _, _ := strings.Cut(string(text), "\n")
+	pid, err := strconv.Atoi(line)
+	return n.Until(ctx, "the dead postmaster is reaped", 10*time.Second, func() bool { return err != nil || syscall.Kill(pid, 0) != nil })
 }
 
 // execute runs statements in one session.
