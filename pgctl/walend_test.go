@@ -1,6 +1,7 @@
 package pgctl
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -113,9 +114,9 @@ func TestDeadEndAfterCrash(t *testing.T) {
 		if p, err := in.DeadEnd(one.context(), 7, 0); err == nil {
 			t.Errorf("end on a timeline that is not there: %+v", p)
 		}
-		one.start()
-		if _, err := in.DeadEnd(one.context(), 1, 0); err == nil {
-			t.Error("a running server is dead")
+		one.must(in.Start(one.context(), watchdog.Upstream{}))
+		if _, err := in.DeadEnd(one.context(), 1, 0); !errors.Is(err, ErrRunning) {
+			t.Errorf("a running server's dead end: %v", err)
 		}
 	})
 }

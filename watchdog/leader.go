@@ -113,7 +113,7 @@ func campaign(v View) []Action {
 		campaigning = campaigning || name != v.Me.Name
 	}
 	switch {
-	case v.Me.CampaignKey == "" && r.Confirmed(v.Me.Name) && !(beside && others):
+	case v.Me.CampaignKey == "" && r.Confirmed(v.Me.Name) && !(beside && (others || campaigning)):
 		return []Action{v.apply(Change{Campaign: v.Me.Name})}
 	case v.Me.CampaignKey != "" && beside && campaigning:
 		return []Action{v.apply(Change{Resign: true})}

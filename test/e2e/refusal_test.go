@@ -19,7 +19,7 @@ func TestMisconfiguredSidecarIsRefused(t *testing.T) {
 		says                   string
 	}{
 		{"a missing data directory", "data_dir: " + n.DataDir(), "data_dir: " + n.DataDir() + "-not", 5, "data"},
-		{"not a data directory", "data_dir: " + n.DataDir(), "data_dir: " + c.Dir, 5, "data"},
+		{"not a data directory", "data_dir: " + n.DataDir(), "data_dir: " + n.DataDir() + ".pgvigil", 5, "data"},
 		{"a typo", "data_dir:", "data_dri:", 3, "data_dir"},
 		{"an etcd that is not there", "endpoints: [", "endpoints: [\"http://127.0.0.1:1\"] #", 4, "etcd"},
 		{"an impossible policy", "log:\n", "policy:\n  ttl: 3s\nlog:\n", 3, "ttl"},

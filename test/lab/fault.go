@@ -58,6 +58,9 @@ func pidsWhere(is func(proc string) bool) (pids []int) {
 	return pids
 }
 
+// Alive says whether the process is there and no zombie.
+func Alive(pid int) bool { return !zombie(fmt.Sprintf("/proc/%d", pid)) }
+
 func zombie(proc string) bool {
 	stat, err := os.ReadFile(filepath.Join(proc, "stat"))
 	_, after, found := strings.Cut(string(stat), ") ")

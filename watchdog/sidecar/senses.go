@@ -172,6 +172,9 @@ func (s *Sidecar) observeOnce(ctx context.Context) (pid int) {
 		}
 		changed = server.PID != old.PID || server.Role != old.Role || server.Gone != old.Gone || server.Streaming != old.Streaming ||
 			server.Upstream != old.Upstream || server.Restarting != old.Restarting || st.mustLook || len(server.Standbys) != len(old.Standbys)
+		if server.Problem != "" && server.Problem != old.Problem {
+			s.log.Warn("server", "problem", server.Problem)
+		}
 		st.server, st.mustLook = server, false
 	})
 	if changed {
