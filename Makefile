@@ -41,6 +41,11 @@ lint: ## formatting, vet, staticcheck
 	go vet ./...
 	go tool staticcheck ./...
 
-ci: deps lint build test ## what must be green before anything lands
+# The faults that ci injects end to end; `make test` has them all.
+CI_FAULTS := PostmasterKilled|PostmasterStopped|ImmediateShutdownByHand|SidecarKilledAndBackInTime|SidecarKilledForGood|EtcdQuorumLost|StandbyKilledDisturbsNobody|BackendKilledByTheKernel|DivergedPrimaryIsRewound
+
+ci: deps lint build ## what must be green before anything lands: every test, end to end the commonest faults
+	go test -timeout 30m $$(go list ./... | grep -v /test/e2e)
+	go test -timeout 30m ./test/e2e -run '^Test($(CI_FAULTS))$$'
 
 .PHONY: help deps build demo test race e2e bench cover fuzz lint ci

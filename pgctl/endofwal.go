@@ -35,11 +35,7 @@ func (in *Instance) EndOfWAL(ctx context.Context) (sidecar.Position, error) {
 	if err != nil {
 		return sidecar.Position{}, fmt.Errorf("find the end of WAL: %w", err)
 	}
-	at, err := in.positions(ctx)
-	if sqlState(err) == sqlCannotConnectNow && in.isStandby() == nil {
-		// A warm standby (hot_standby = off), or one that is not consistent yet: its files say enough.
-		at, err = positions{recovering: true, replayed: max(c.MinRecoveryPoint, c.RedoLSN)}, nil
-	}
+	at, err := in.awaitPositions(ctx, c)
 	if err != nil {
 		return sidecar.Position{}, fmt.Errorf("find the end of WAL: %w", err)
 	}
@@ -84,6 +80,29 @@ func (in *Instance) positions(ctx context.Context) (positions, error) {
 		}
 	}
 	return p, nil
+}
+
+// awaitPositions waits for a server that was just started, as hanging up does before 13. Of one that replays and accepts no
+// sessions, be it warm (hot_standby = off) or not consistent yet, the files say enough: from where it recovers.
+func (in *Instance) awaitPositions(ctx context.Context, c control) (at positions, err error) {
+	waited := poll(ctx, drainTick, func() (bool, error) {
+		at, err = in.positions(ctx)
+		closed := sqlState(err) == sqlCannotConnectNow || errors.Is(err, ErrNotRunning)
+		switch {
+		case !closed:
+			return true, nil
+		case in.master.handle(in.Directory()) == nil:
+			return false, ErrNotRunning
+		case in.isStandby() != nil:
+			return false, nil
+		}
+		at, err = positions{recovering: true, replayed: max(c.MinRecoveryPoint, c.RedoLSN)}, nil
+		return true, nil
+	})
+	if waited != nil {
+		return at, waited
+	}
+	return at, err
 }
 
 // followedEnd follows the records from the replayed position on.

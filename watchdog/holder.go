@@ -3,6 +3,7 @@ package watchdog
 import (
 	"fmt"
 	"slices"
+	"strings"
 )
 
 // holder decides for the one that has taken the term, its server writable, on its way there, or dead.
@@ -54,7 +55,7 @@ func serving(v View, m Memory) Decision {
 		return v.fence(why, why != ReasonGuardMissing, detail)
 	}
 	if v.Server.Role != RolePrimary {
-		return v.wait(ReasonServerUnknown, "the server does not answer; waiting hang_after before it counts as hung")
+		return v.wait(ReasonServerUnknown, strings.TrimSuffix("the server does not answer our queries; "+v.Server.Problem, "; "))
 	}
 	d := v.wait(ReasonHolding, "")
 	if !v.Server.Latched {

@@ -106,6 +106,9 @@ func (s *Sidecar) takeBack(ctx context.Context) {
 	done()
 	server.AnsweredAt, server.ConnectedAt, server.StartedAt = s.now(), s.now(), s.now()
 	s.state.server = server
+	if server.Problem != "" {
+		s.log.Warn("server", "problem", server.Problem)
+	}
 	if k.Admission.Held != 0 && server.PID != 0 {
 		looking, done := context.WithTimeout(ctx, time.Second)
 		err := s.options.Guard.Ensure(looking, server.PID)
