@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/pgvigil/pgvigil/pgctl/process"
 	"github.com/pgvigil/pgvigil/watchdog"
@@ -102,8 +103,10 @@ func TestDeadEndAfterCrash(t *testing.T) {
 		c, _ := readControl(one.dir)
 		want := one.dumpedEnd(1, c.RedoLSN)
 		for _, from := range []watchdog.LSN{0, hint} {
+			began := time.Now()
 			p, err := in.DeadEnd(one.context(), 1, from)
 			one.must(err)
+			t.Logf("found from %s in %s", from, time.Since(began))
 			if p.Exact || p.Timeline != 1 || p.End < want || p.End > want+page || p.End%page != 0 {
 				t.Errorf("end %+v from %s, by pg_waldump %s", p, from, want)
 			}

@@ -110,7 +110,8 @@ type Postgres interface {
 	LayTail(ctx context.Context, timeline watchdog.Timeline, from, to watchdog.LSN, r io.Reader) (watchdog.LSN, error)
 	// NextTimeline returns a number above every history that this server knows.
 	NextTimeline(ctx context.Context) (watchdog.Timeline, error)
-	// Promote makes the standby promote to exactly that timeline: placeholders, resumed replay, ended sessions, trigger and
+	// Promote makes the standby promote to exactly that timeline: placeholders (which stay: a standby asks its primary for the
+	// history of every number on the way), resumed replay, ended sessions, trigger and
 	// wake; it returns when the server is writable. step is called before each step, for crash points and timings.
 	Promote(ctx context.Context, timeline watchdog.Timeline, step func(name string)) (Promotion, error)
 	// Checkpoint asks for one and waits.

@@ -13,7 +13,8 @@ import (
 const rejoinBound = 12 * time.Hour
 
 // startServer starts a stopped server as a standby. One whose WAL ends past the place where the upstream's history leaves
-// its own would refuse to start, or never stream: that is seen on its WAL first.
+// its own would refuse to start, or never stream: that is seen on its WAL first. (WAL that goes on along a later timeline
+// ends there, and DeadEnd says so.)
 func (s *Sidecar) startServer(ctx context.Context, v watchdog.View, a watchdog.Action) error {
 	if timeline := v.Cluster.TimelineBefore(v.Cluster.Record.Timeline); a.Upstream.Timeline > timeline {
 		fork := v.Cluster.ForkAfter(timeline)
@@ -24,7 +25,7 @@ func (s *Sidecar) startServer(ctx context.Context, v watchdog.View, a watchdog.A
 		if !end.Exact {
 			surely -= min(surely, pageSize) // its last page may hold nothing
 		}
-		if err == nil && fork != 0 && surely > fork {
+		if err == nil && end.Timeline == timeline && fork != 0 && surely > fork {
 			return fmt.Errorf("its WAL of timeline %d goes on to %s, and %s's leaves it at %s: %w", timeline, end.End, a.Upstream.Name, fork, ErrDiverged)
 		}
 	}
