@@ -9,7 +9,7 @@ func voter(v View) Decision {
 		return v.wait(ReasonOperating, string(v.Flight.Kind))
 	case s.Role == RoleDown && !s.Gone:
 		return v.fence(ReasonLeftBehind, true, "the postmaster has exited and left processes behind")
-	case cast && given.Incarnation == v.Me.Incarnation && s.Role == RoleStandby:
+	case cast && given.Exact && given.Incarnation == v.Me.Incarnation && s.Role == RoleStandby: // an unknown position is looked for again
 		return v.wait(ReasonBalloted, "waiting for the election to be decided")
 	case s.Gone && v.retry(ActStart):
 		return v.do(ActStart, ReasonStartToVote, "starting detached, to know where the WAL ends")
