@@ -3,7 +3,6 @@ package election_test
 import (
 	"context"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -18,18 +17,18 @@ import (
 	"github.com/pgvigil/pgvigil/election"
 	"github.com/pgvigil/pgvigil/election/electiontest"
 	"github.com/pgvigil/pgvigil/election/embedded"
+	"github.com/pgvigil/pgvigil/test/freeport"
 	"github.com/pgvigil/pgvigil/watchdog/sidecar"
 )
 
 // freeAddress returns an address on which nobody listens just now.
 func freeAddress(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	port, err := freeport.Take()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
-	return l.Addr().String()
+	return fmt.Sprintf("127.0.0.1:%d", port)
 }
 
 // startEmbedded runs an etcd of our own version in this process and returns its address.

@@ -59,7 +59,7 @@ func (d walFiles) deadEnd(ctx context.Context, c control, timeline watchdog.Time
 	}
 	if timeline == 0 {
 		var err error
-		if timeline, err = d.newestAt(c, from); err != nil {
+		if timeline, err = d.newestAt(ctx, c, from); err != nil {
 			return sidecar.Position{}, err
 		}
 	}
@@ -105,7 +105,7 @@ func (d walFormat) advance(lsn watchdog.LSN, n uint64) watchdog.LSN {
 // standbyEnd follows the records from what a cleanly stopped standby had replayed to the end of what it had received.
 func (d walFiles) standbyEnd(ctx context.Context, c control) (sidecar.Position, error) {
 	from := max(c.MinRecoveryPoint, c.RedoLSN)
-	r, err := d.reader(c, from)
+	r, err := d.reader(ctx, c, from)
 	if err != nil {
 		return sidecar.Position{}, err
 	}
@@ -115,8 +115,8 @@ func (d walFiles) standbyEnd(ctx context.Context, c control) (sidecar.Position, 
 }
 
 // newestAt returns the highest timeline with WAL at lsn whose history includes what the control file says of the past.
-func (d walFiles) newestAt(c control, lsn watchdog.LSN) (watchdog.Timeline, error) {
-	r, err := d.reader(c, lsn)
+func (d walFiles) newestAt(ctx context.Context, c control, lsn watchdog.LSN) (watchdog.Timeline, error) {
+	r, err := d.reader(ctx, c, lsn)
 	if err != nil {
 		return 0, err
 	}

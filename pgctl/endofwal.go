@@ -113,7 +113,7 @@ func (d walFiles) followedEnd(ctx context.Context, c control, at positions) (sid
 	if at.replayed == 0 {
 		return sidecar.Position{}, errors.New("nothing has been replayed")
 	}
-	r, err := d.reader(c, at.replayed-1)
+	r, err := d.reader(ctx, c, at.replayed-1)
 	if err != nil {
 		return sidecar.Position{}, err
 	}
@@ -165,15 +165,15 @@ func (in *Instance) drainedEnd(ctx context.Context, c control, d walFiles) sidec
 		in.log.Debug("the end of WAL is not known", "error", err)
 	}
 	if p.End != 0 {
-		p.Timeline = d.timelineAt(c, p.End)
+		p.Timeline = d.timelineAt(ctx, c, p.End)
 		p.Exact = p.Exact && p.Timeline != 0
 	}
 	return p
 }
 
 // timelineAt is the timeline of the WAL up to lsn by the segments' page headers, 0 when they do not tell.
-func (d walFiles) timelineAt(c control, lsn watchdog.LSN) watchdog.Timeline {
-	r, err := d.reader(c, lsn-1)
+func (d walFiles) timelineAt(ctx context.Context, c control, lsn watchdog.LSN) watchdog.Timeline {
+	r, err := d.reader(ctx, c, lsn-1)
 	if err != nil {
 		return 0
 	}

@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"net"
 	"os"
 	"os/exec"
 	"os/user"
@@ -20,6 +19,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/pgvigil/pgvigil/pgctl/process"
+	"github.com/pgvigil/pgvigil/test/freeport"
 	"github.com/pgvigil/pgvigil/watchdog"
 )
 
@@ -121,12 +121,11 @@ func (s *testServer) socket() string { return filepath.Join(filepath.Dir(s.dir),
 
 func freePort(t *testing.T) int {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	port, err := freeport.Take()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
+	return port
 }
 
 // templates are data directories fresh from initdb, one for each version: initdb takes seconds.

@@ -313,7 +313,7 @@ func (p *promotion) moreToReplay(ctx context.Context, at positions) (bool, error
 	if !d.records {
 		return at.replayed < at.received, nil
 	}
-	r, err := d.reader(c, at.replayed-1)
+	r, err := d.reader(ctx, c, at.replayed-1)
 	if err != nil {
 		return false, err
 	}

@@ -164,3 +164,32 @@ func TestEndOfWAL(t *testing.T) {
 		}
 	})
 }
+
+// A standby that has followed a promotion keeps the old timeline's segment with the fork in it beside the new one's. The old
+// one's records end at the fork, so it is no rival.
+func TestEndOfWALPastAFork(t *testing.T) {
+	eachMajor(t, func(t *testing.T, bin string) {
+		one, two, heir := pair(t, bin)
+		three := one.newStandby("three")
+		in := three.open()
+		three.must(in.Start(three.context(), one.upstream()))
+		streams(t, in, one)
+		one.exec("CREATE TABLE t (n int)")
+		one.exec("INSERT INTO t SELECT generate_series(1, 1000)")
+		three.caughtUp(one)
+		two.caughtUp(one)
+		one.must(one.open().Fence(one.context(), false))
+		two.must(heir.HangUp(two.context()))
+		two.promoted(heir, 2)
+		three.must(in.Repoint(three.context(), two.upstream()))
+		streams(t, in, two)
+		two.exec("INSERT INTO t SELECT generate_series(1, 1000)")
+		three.caughtUp(two)
+		three.must(in.HangUp(three.context()))
+		p, err := in.EndOfWAL(three.context())
+		three.must(err)
+		if at := three.value("SELECT " + three.major.replayLSN + "()"); p.End.String() != at || !p.Exact || p.Timeline != 2 {
+			t.Errorf("end %+v, replayed %s", p, at)
+		}
+	})
+}

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
-	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -15,18 +14,18 @@ import (
 
 	"github.com/pgvigil/pgvigil/election"
 	"github.com/pgvigil/pgvigil/election/embedded"
+	"github.com/pgvigil/pgvigil/test/freeport"
 	"github.com/pgvigil/pgvigil/watchdog"
 )
 
 // freeAddress returns an address on which nobody listens just now.
 func freeAddress(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	port, err := freeport.Take()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
-	return l.Addr().String()
+	return fmt.Sprintf("127.0.0.1:%d", port)
 }
 
 // configs returns what n members of one new cluster need.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"os/user"
@@ -16,6 +15,7 @@ import (
 	"time"
 
 	"github.com/pgvigil/pgvigil/election"
+	"github.com/pgvigil/pgvigil/test/freeport"
 	"github.com/pgvigil/pgvigil/watchdog"
 )
 
@@ -126,10 +126,9 @@ func (c *Cluster) program() string { return filepath.Join(c.Dir, "pgvigil") }
 
 // build makes etcd and the servers.
 func (c *Cluster) build(ctx context.Context) error {
-	for i := range c.options.Nodes {
-		c.Nodes = append(c.Nodes, &Node{Cluster: c, Name: fmt.Sprintf("node%d", i+1), Port: freePort(), APIPort: freePort()})
+	if err := c.plan(); err != nil {
+		return err
 	}
-	c.planEtcd()
 	if !c.options.Embedded {
 		for i := range 3 {
 			if err := c.StartEtcd(i); err != nil {
@@ -161,16 +160,28 @@ func (c *Cluster) build(ctx context.Context) error {
 	return nil
 }
 
-// planEtcd chooses the ports of etcd's members.
-func (c *Cluster) planEtcd() {
+// plan chooses the nodes' ports and those of etcd's members.
+func (c *Cluster) plan() error {
 	members := 3
 	if c.options.Embedded {
-		members = len(c.Nodes)
+		members = c.options.Nodes
 	}
+	ports := make([]int, 2*(c.options.Nodes+members))
+	for i := range ports {
+		var err error
+		if ports[i], err = freeport.Take(); err != nil {
+			return err
+		}
+	}
+	for i := range c.options.Nodes {
+		c.Nodes = append(c.Nodes, &Node{Cluster: c, Name: fmt.Sprintf("node%d", i+1), Port: ports[2*i], APIPort: ports[2*i+1]})
+	}
+	ports = ports[2*c.options.Nodes:]
 	for i := range members {
-		c.endpoints = append(c.endpoints, fmt.Sprintf("http://127.0.0.1:%d", freePort()))
-		c.peers[fmt.Sprintf("node%d", i+1)] = fmt.Sprintf("http://127.0.0.1:%d", freePort())
+		c.endpoints = append(c.endpoints, fmt.Sprintf("http://127.0.0.1:%d", ports[2*i]))
+		c.peers[fmt.Sprintf("node%d", i+1)] = fmt.Sprintf("http://127.0.0.1:%d", ports[2*i+1])
 	}
+	return nil
 }
 
 func (c *Cluster) initialCluster() string {
@@ -251,14 +262,4 @@ func (c *Cluster) Stop() {
 	for _, p := range c.Etcd {
 		_ = p.Kill()
 	}
-}
-
-// freePort asks the kernel for one. Between here and its use somebody else may take it; nobody else is on this machine.
-func freePort() int {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		panic(fmt.Sprintf("no free port on 127.0.0.1: %v", err))
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"github.com/pgvigil/pgvigil/test/freeport"
 	"os"
 	"path/filepath"
 	"slices"
@@ -184,7 +185,10 @@ func (n *Node) ServerGone() bool { return len(n.serverPIDs()) == 0 }
 // Impostor starts a sidecar beside b's server, with a state of its own, under a's name.
 func (c *Cluster) Impostor(a, b *Node) (*Process, error) {
 	fake := *b
-	fake.APIPort = freePort()
+	var err error
+	if fake.APIPort, err = freeport.Take(); err != nil {
+		return nil, err
+	}
 	text := strings.Replace(fake.config(), "name: "+b.Name+"\n", "name: "+a.Name+"\nstate_dir: "+c.Dir+"/impostor\n", 1)
 	file := filepath.Join(c.Dir, "impostor.yml")
 	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
@@ -196,7 +200,10 @@ func (c *Cluster) Impostor(a, b *Node) (*Process, error) {
 // Misconfigured starts a second sidecar for n with one line of its configuration replaced, under a name of its own.
 func (c *Cluster) Misconfigured(n *Node, old, replacement string) (*Process, error) {
 	fake := *n
-	fake.APIPort = freePort()
+	var err error
+	if fake.APIPort, err = freeport.Take(); err != nil {
+		return nil, err
+	}
 	text := strings.Replace(fake.config(), "name: "+n.Name+"\n", "name: other\nstate_dir: "+c.Dir+"/misconfigured\n", 1)
 	if !strings.Contains(text, old) {
 		return nil, fmt.Errorf("%w: no %q in the configuration", errMissed, old)

@@ -153,3 +153,15 @@ func TestTwoWinnersInARowDie(t *testing.T) {
 
 // pause lets virtual time pass.
 func pause(d time.Duration) { <-time.After(d) }
+
+func TestAnUnknownEndOfWALIsLookedForAgain(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		w.mu.Lock()
+		for _, name := range []string{"node2", "node3"} {
+			w.nodes[name].unsure = 3
+		}
+		w.mu.Unlock()
+		w.nodes["node1"].halt()
+		w.until("another is primary", 30*time.Second, settledOn("node2", "node3"))
+	})
+}

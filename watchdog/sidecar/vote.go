@@ -41,7 +41,13 @@ func (s *Sidecar) vote(ctx context.Context, v watchdog.View) error {
 		return fmt.Errorf("publish ballot of term %d: %w", term, err)
 	}
 	s.log.Info("ballot given", "term", term, "end", end.End, "timeline", end.Timeline, "exact", end.Exact, "fenced", ballot.Fenced)
+	if !end.Exact {
+		return fmt.Errorf("ballot of term %d: %w: at least %s", term, errEndUnknown, end.End)
+	}
 	return nil
 }
+
+// errEndUnknown has the ballot given again, after a pause: an inexact one counts towards nothing.
+var errEndUnknown = errors.New("the end of WAL is not known exactly")
 
 func ms(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
