@@ -179,6 +179,7 @@ func (s *Sidecar) observeOnce(ctx context.Context) (pid int) {
 	})
 	if changed {
 		signal(s.wake)
+		signal(s.protect)
 	}
 	return server.PID
 }
@@ -265,6 +266,7 @@ func (s *Sidecar) watchGuard(ctx context.Context) {
 		}
 		select {
 		case <-ctx.Done():
+		case <-s.protect:
 		case <-gone:
 			s.log.Warn("guard gone")
 			s.with(func(st *state) { st.guardPID = 0 })
@@ -279,7 +281,7 @@ func guardEvery(pid, guarded int) time.Duration {
 	if pid != guarded {
 		return 50 * time.Millisecond
 	}
-	return 500 * time.Millisecond
+	return 5 * time.Second // the net beneath protect
 }
 
 // feedGuard arms the guard with the trust that we have.
@@ -296,6 +298,7 @@ func (s *Sidecar) feedGuard() {
 	if err := s.options.Guard.Arm(deadline); err != nil {
 		s.log.Warn("guard not armed", "error", err)
 		s.with(func(st *state) { st.guardPID = 0 })
+		signal(s.protect)
 		signal(s.wake)
 	}
 }

@@ -19,6 +19,7 @@ type Sidecar struct {
 	look    chan struct{} // the observer is to look now
 	reread  chan struct{} // the reader is to read now
 	renewal chan struct{} // the renewer is to renew now
+	protect chan struct{} // another postmaster runs, or the guard failed: a guard is to be made sure of now
 
 	mu     sync.Mutex
 	state  state
@@ -77,6 +78,7 @@ func New(o Options) (*Sidecar, error) {
 	s := &Sidecar{
 		options: o, log: o.Log.With("member", o.Identity.Name), journal: j,
 		wake: make(chan struct{}, 1), look: make(chan struct{}, 1), reread: make(chan struct{}, 1), renewal: make(chan struct{}, 1),
+		protect: make(chan struct{}, 1),
 	}
 	s.state.peers = map[string]watchdog.Peer{}
 	s.state.counters.Decisions = map[watchdog.Reason]uint64{}
