@@ -101,8 +101,8 @@ func (in *Instance) awaitReload(ctx context.Context, conninfo string, most time.
 
 // Prod makes a standby try its upstream again at once: a reload wakes the startup process from its wait, and a receiver that
 // does not stream, which may hang in a connection attempt that nothing bounds, is ended. With restart, the server is
-// restarted as its files say.
-func (in *Instance) Prod(ctx context.Context, restart bool) error {
+// restarted as its files say. Otherwise sidecar.ErrWALGone when the upstream has removed the WAL that is needed next.
+func (in *Instance) Prod(ctx context.Context, upstream watchdog.Upstream, restart bool) error {
 	if restart {
 		if err := in.restart(ctx); err != nil {
 			return fmt.Errorf("prod: %w", err)
@@ -119,9 +119,11 @@ func (in *Instance) Prod(ctx context.Context, restart bool) error {
 		return nil
 	}
 	if pid, ok := process.Receiver(in.Directory()); ok {
-		return in.endReceiver(pid)
+		if err := in.endReceiver(pid); err != nil {
+			return err
+		}
 	}
-	return nil
+	return in.askForWAL(ctx, upstream)
 }
 
 // HangUp detaches a running standby for good and returns when no receiver process is left. The files say so first, and

@@ -6,6 +6,7 @@ import (
 	"strconv"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/pgvigil/pgvigil/watchdog"
 )
@@ -90,6 +91,19 @@ func (s source) connect(ctx context.Context) (*pgx.Conn, error) {
 	config.RuntimeParams = map[string]string{"application_name": copyApplication, "statement_timeout": "0", "search_path": "pg_catalog"}
 	config.DefaultQueryExecMode = pgx.QueryExecModeExec
 	return pgx.ConnectConfig(ctx, config)
+}
+
+// replicate opens a physical replication connection to the source.
+func (s source) replicate(ctx context.Context) (*pgconn.PgConn, error) {
+	config, err := pgconn.ParseConfig(s.conninfo)
+	if err != nil {
+		return nil, err
+	}
+	if s.password != "" {
+		config.Password = s.password
+	}
+	config.RuntimeParams = map[string]string{"application_name": copyApplication, "replication": "true"}
+	return pgconn.ConnectConfig(ctx, config)
 }
 
 // sourceState is what a source says of itself.

@@ -48,11 +48,11 @@ func TestHangUpAndRepoint(t *testing.T) {
 		if now, _ := process.Receiver(two.directory()); now != receiver || two.read(autoConf) != before {
 			t.Errorf("repointing to where it points was no no-op")
 		}
-		two.must(again.Prod(two.context(), false))
+		two.must(again.Prod(two.context(), one.upstream(), false))
 		if now, _ := process.Receiver(two.directory()); now != receiver {
 			t.Errorf("a prod ended a receiver that streams")
 		}
-		two.must(again.Prod(two.context(), true))
+		two.must(again.Prod(two.context(), one.upstream(), true))
 		streams(t, again, one)
 		if err := one.open().HangUp(one.context()); !errors.Is(err, ErrNotStandby) {
 			t.Errorf("a primary hung up: %v", err)
@@ -118,7 +118,7 @@ func TestUsersConninfoSurvives(t *testing.T) {
 			func() error { return in.Repoint(two.context(), one.upstream()) },
 			func() error { return in.HangUp(two.context()) },
 			func() error { return in.Repoint(two.context(), one.upstream()) },
-			func() error { return in.Prod(two.context(), true) },
+			func() error { return in.Prod(two.context(), one.upstream(), true) },
 		} {
 			two.must(act())
 		}
@@ -158,7 +158,7 @@ func TestProdEndsAHangingReceiver(t *testing.T) {
 			t.Errorf("observed %+v", s)
 		}
 		hanging, _ := process.Receiver(two.directory())
-		two.must(in.Prod(two.context(), false))
+		two.must(in.Prod(two.context(), one.upstream(), false))
 		if in.version.conninfoReload {
 			eventually(t, "another receiver", func() bool {
 				now, ok := process.Receiver(two.directory())

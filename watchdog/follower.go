@@ -79,6 +79,8 @@ func lagging(v View, m Memory, up Upstream) Decision {
 	fork := v.Cluster.ForkAfter(v.Server.Timeline)
 	diverged := fork != 0 && max(v.Server.Received, v.Server.Replayed) > fork
 	switch {
+	case m.WALGone && silent > divergedAfter:
+		return v.clone(up, up.Name+" no longer has the WAL that it needs next")
 	case diverged && silent > divergedAfter || v.Server.Diverged:
 		d := v.toward(ActRewind, ReasonRewind, fmt.Sprintf("its history leaves the primary's at %s", fork), up)
 		if m.NoRewind {
@@ -112,10 +114,10 @@ func rejoin(v View, m Memory, up Upstream) Decision {
 	}
 	kind, why := ActStart, ReasonRejoin
 	switch {
-	case m.Diverged && m.NoRewind && v.Policy.Clone:
-		kind, why = ActClone, ReasonClone
+	case m.WALGone:
+		return v.clone(up, up.Name+" no longer has the WAL that it needs next")
 	case m.Diverged && m.NoRewind:
-		return v.wait(ReasonStuck, "it cannot be rewound, and cloning is not allowed by the policy: copy the primary by hand")
+		return v.clone(up, "it cannot be rewound")
 	case m.Diverged:
 		kind, why = ActRewind, ReasonRewind
 	}
@@ -126,6 +128,18 @@ func rejoin(v View, m Memory, up Upstream) Decision {
 		return v.wait(ReasonRetryLater, string(kind)+" failed a moment ago: "+v.Server.Problem)
 	}
 	return v.toward(kind, why, "rejoining "+up.Name, up)
+}
+
+// clone is the ladder's last rung.
+func (v View) clone(up Upstream, why string) Decision {
+	switch {
+	case !v.Policy.Clone:
+		return v.wait(ReasonStuck, why+", and cloning is not allowed by the policy: copy the primary by hand")
+	case !v.retry(ActClone):
+		return v.wait(ReasonRetryLater, "clone failed a moment ago: "+v.Server.Problem)
+	default:
+		return v.toward(ActClone, ReasonClone, why, up)
+	}
 }
 
 func (v View) toward(kind ActionKind, why Reason, detail string, up Upstream) Decision {

@@ -39,9 +39,11 @@ func (m Memory) ladder(v View) Memory {
 	f := v.Flight
 	switch {
 	case v.Server.Streaming, f.Done == ActRewind, f.Done == ActClone:
-		m.Diverged, m.NoRewind = false, false
+		m.Diverged, m.NoRewind, m.WALGone = false, false, false
 	case f.Failed == ActStart && f.Diverged:
 		m.Diverged = true
+	case f.Failed == ActProd && f.WALGone:
+		m.WALGone = true
 	case f.Failed == ActRewind && (f.NotPossible || f.Failures >= rewindTries):
 		m.NoRewind = true
 	}

@@ -66,12 +66,13 @@ type Flight struct {
 	Since Instant
 	Done  ActionKind // the last operation's kind, when it succeeded
 	// Failed is the last operation's kind, when it failed, with the time and how often in a row: so that a retry waits, and
-	// the next rung of the ladder is tried. Diverged and NotPossible say why, where that matters.
+	// the next rung of the ladder is tried. The rest says why, where that matters.
 	Failed      ActionKind
 	FailedAt    Instant
 	Failures    int
 	Diverged    bool // the server's history leaves the upstream's before its own end
 	NotPossible bool // this server or configuration cannot do it
+	WALGone     bool // the upstream no longer has the WAL that the server needs next
 }
 
 // Memory is since when we have seen things. Decide returns it anew; nobody else writes it.
@@ -91,5 +92,6 @@ type Memory struct {
 	StartTried Instant // our server was last started: one that dies at once is not started again at once
 
 	Diverged bool // our server's history leaves the primary's: the ladder's next rung is a rewind
+	WALGone  bool // the primary no longer has the WAL that our server needs next: the next rung is a clone (F60)
 	NoRewind bool // … which is not possible here: the rung after it is a clone
 }

@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"fmt"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -152,9 +151,27 @@ func (c *cluster) crashed(nodes []*lab.Node) *lab.Node {
 
 // F58, F59: the old primary's sidecar dies at each step of its way back, its WAL diverged.
 func TestSidecarKilledAtEachStepOfARejoin(t *testing.T) {
-	for _, step := range []string{"rejoin-start", "rejoin-receipt", "rejoin-rewind", "rejoin-rewound"} {
+	for _, step := range []string{"rejoin-start", "rejoin-receipt", "rejoin-rewind", "rewind-run", "rewind-restore", "rejoin-rewound"} {
 		t.Run(step, func(t *testing.T) {
 			c := whole(t)
+			old := c.primary
+			c.diverge()
+			old.Env("PGVIGIL_CRASH_AT=" + step)
+			c.must(old.StartSidecar())
+			c.crashed([]*lab.Node{old})
+			old.Env()
+			c.must(old.StartSidecar())
+			c.must(c.WaitStreaming(c.ctx, rejoin, old))
+			c.settledWith(100000)
+		})
+	}
+}
+
+// F59: the sidecar dies at each step of a clone.
+func TestSidecarKilledAtEachStepOfAClone(t *testing.T) {
+	for _, step := range []string{"rejoin-clone", "clone-copy", "clone-swap", "clone-start", "clone-keep"} {
+		t.Run(step, func(t *testing.T) {
+			c := whole(t, func(o *lab.Options) { o.Settings = "wal_log_hints = off" })
 			old := c.primary
 			c.diverge()
 			old.Env("PGVIGIL_CRASH_AT=" + step)
@@ -246,4 +263,21 @@ func TestTwoWinnersInARowDieWhilePromoting(t *testing.T) {
 	c.wholeAgain()
 }
 
-var _ = fmt.Sprint
+// F60: a standby was away for so long that its primary has removed the WAL that it needs: it is cloned.
+func TestStandbyWhoseWALIsGoneIsCloned(t *testing.T) {
+	c := whole(t)
+	away := c.standbys()[0]
+	c.must(away.Sidecar().Kill())
+	c.strike(away.StopImmediately())
+	c.must(c.Until(c.ctx, "its server is gone", soon, away.ServerGone))
+	for range 2 {
+		c.must(c.primary.Execute(c.ctx, "SELECT pg_switch_wal()", "CREATE TEMP TABLE t (n int)", "CHECKPOINT"))
+	}
+	c.must(away.StartSidecar())
+	c.must(c.WaitStreaming(c.ctx, rejoin, away))
+	c.must(c.Until(c.ctx, "the clone is told of", rejoin, func() bool { // the copy streams before it is swapped in
+		e, told := c.event(watchdog.EventRejoined)
+		return told && e.Reason == watchdog.ReasonClone
+	}))
+	c.wholeAgain()
+}

@@ -143,7 +143,7 @@ func (c *Cluster) build(ctx context.Context) error {
 	if err := first.StartServer(ctx); err != nil {
 		return err
 	}
-	if err := first.execute(ctx,
+	if err := first.Execute(ctx,
 		"CREATE ROLE replicator SUPERUSER LOGIN REPLICATION",
 		"CREATE TABLE written (id bigint PRIMARY KEY, at timestamptz DEFAULT clock_timestamp())",
 		"CHECKPOINT"); err != nil {

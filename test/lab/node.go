@@ -80,8 +80,8 @@ func (n *Node) reaped(ctx context.Context) error {
 	return n.Until(ctx, "the dead postmaster is reaped", 10*time.Second, func() bool { return err != nil || syscall.Kill(pid, 0) != nil })
 }
 
-// execute runs statements in one session.
-func (n *Node) execute(ctx context.Context, statements ...string) error {
+// Execute runs statements in one session.
+func (n *Node) Execute(ctx context.Context, statements ...string) error {
 	conn, err := n.Connect(ctx)
 	if err != nil {
 		return err

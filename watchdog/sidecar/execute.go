@@ -142,7 +142,7 @@ func (s *Sidecar) startOperation(ctx context.Context, v watchdog.View, d watchdo
 	failures, last := st.inFlight.Failures, st.inFlight.Failed
 	st.inFlight = watchdog.Flight{
 		Kind: a.Kind, Term: a.Term, Since: v.Now, Failed: last, FailedAt: st.inFlight.FailedAt, Failures: failures,
-		Diverged: st.inFlight.Diverged, NotPossible: st.inFlight.NotPossible,
+		Diverged: st.inFlight.Diverged, NotPossible: st.inFlight.NotPossible, WALGone: st.inFlight.WALGone,
 	}
 	if fence {
 		st.fencedFor = d.Reason
@@ -184,7 +184,7 @@ func (s *Sidecar) landed(a watchdog.Action, began watchdog.Instant, err error) {
 		if err != nil {
 			f = watchdog.Flight{
 				Failed: a.Kind, FailedAt: s.now(), Failures: 1,
-				Diverged: errors.Is(err, ErrDiverged), NotPossible: errors.Is(err, ErrNotPossible),
+				Diverged: errors.Is(err, ErrDiverged), NotPossible: errors.Is(err, ErrNotPossible), WALGone: errors.Is(err, ErrWALGone),
 			}
 			if st.inFlight.Failed == a.Kind {
 				f.Failures += st.inFlight.Failures
@@ -224,7 +224,7 @@ func (s *Sidecar) operate(ctx context.Context, v watchdog.View, d watchdog.Decis
 	case watchdog.ActRepoint:
 		return pg.Repoint(ctx, a.Upstream)
 	case watchdog.ActProd:
-		return pg.Prod(ctx, a.Restart)
+		return pg.Prod(ctx, a.Upstream, a.Restart)
 	case watchdog.ActStart:
 		s.options.Crash("rejoin-start")
 		return s.startServer(ctx, v, a)

@@ -20,6 +20,8 @@ var (
 	ErrDiverged = errors.New("histories diverge")
 	// ErrForbidden: a tail was asked for with a token that nobody gave.
 	ErrForbidden = errors.New("token does not match")
+	// ErrWALGone: the upstream no longer has the WAL that the standby needs next, and no archive is set up to bring it.
+	ErrWALGone = errors.New("needed WAL is gone")
 	// ErrNotPossible: this server, version or configuration cannot do it, now or later.
 	ErrNotPossible = errors.New("not possible here")
 )
@@ -94,8 +96,9 @@ type Postgres interface {
 	Stop(ctx context.Context) error
 	// Repoint rewrites primary_conninfo on a running standby, by reload (13+) or restart.
 	Repoint(ctx context.Context, upstream watchdog.Upstream) error
-	// Prod makes a standby try its upstream again at once: reload, or restart.
-	Prod(ctx context.Context, restart bool) error
+	// Prod makes a standby try its upstream again at once: reload, or restart. ErrWALGone when the upstream was asked for
+	// the WAL that the standby needs next and said that it is removed.
+	Prod(ctx context.Context, upstream watchdog.Upstream, restart bool) error
 	// HangUp detaches a running standby for good and returns when no receiver process is left.
 	HangUp(ctx context.Context) error
 	// EndOfWAL returns the exact end of a running standby's WAL that has hung up, or what is known with Exact false.

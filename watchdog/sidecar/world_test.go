@@ -291,7 +291,7 @@ func (n *node) Repoint(_ context.Context, up watchdog.Upstream) error {
 	return nil
 }
 
-func (n *node) Prod(context.Context, bool) error { return nil }
+func (n *node) Prod(context.Context, watchdog.Upstream, bool) error { return nil }
 
 func (n *node) HangUp(context.Context) error {
 	n.mu.Lock()
