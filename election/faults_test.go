@@ -11,6 +11,7 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"github.com/pgvigil/pgvigil/election"
+	"github.com/pgvigil/pgvigil/test/faultline"
 	"github.com/pgvigil/pgvigil/watchdog"
 	"github.com/pgvigil/pgvigil/watchdog/sidecar"
 )
@@ -85,11 +86,11 @@ func TestDeafEndpointIsLeft(t *testing.T) {
 	} {
 		t.Run(what, func(t *testing.T) {
 			sick, healthy := newProxy(t, etcd), newProxy(t, etcd)
-			c := open(t, "deaf-"+what, sick.address(), healthy.address())
+			c := open(t, "deaf-"+what, sick.Address(), healthy.Address())
 			if _, err := c.Grant(within(t, 5*time.Second), time.Minute); err != nil {
 				t.Fatal(err)
 			}
-			sick.set(func() { sick.deaf = true })
+			sick.Set(func() { sick.Deaf = true })
 			if err := request(within(t, 1800*time.Millisecond), c); err != nil {
 				t.Fatalf("with a deaf endpoint: %v", err)
 			}
@@ -114,12 +115,12 @@ func TestRefusingEndpointCostsNothing(t *testing.T) {
 func TestSlowEndpointsAreStillHeard(t *testing.T) {
 	etcd := startEmbedded(t)
 	first, second := newProxy(t, etcd), newProxy(t, etcd)
-	c := open(t, "slow", first.address(), second.address())
+	c := open(t, "slow", first.Address(), second.Address())
 	if _, err := c.Grant(within(t, 5*time.Second), time.Minute); err != nil {
 		t.Fatal(err)
 	}
-	for _, p := range []*proxy{first, second} {
-		p.set(func() { p.delay = 600 * time.Millisecond })
+	for _, p := range []*faultline.Line{first, second} {
+		p.Set(func() { p.Delay = 600 * time.Millisecond })
 	}
 	if _, err := c.Apply(within(t, 900*time.Millisecond), watchdog.Change{If: watchdog.If{RecordRev: at(0)}, Record: record(1)}); err != nil {
 		t.Errorf("Apply: %v", err)
@@ -134,13 +135,13 @@ func TestLostAnswerIsNotALostCompare(t *testing.T) {
 	etcd := startEmbedded(t)
 	for _, endpoints := range []int{1, 2} {
 		mute := newProxy(t, etcd)
-		addresses := []string{mute.address(), etcd}[:endpoints]
+		addresses := []string{mute.Address(), etcd}[:endpoints]
 		cluster := []string{"", "mute", "mute-of-two"}[endpoints]
 		c, other := open(t, cluster, addresses...), open(t, cluster, etcd)
 		if _, err := c.Read(within(t, 5*time.Second)); err != nil {
 			t.Fatal(err)
 		}
-		mute.set(func() { mute.mute = true })
+		mute.Set(func() { mute.Mute = true })
 		_, err := c.Apply(within(t, 900*time.Millisecond), watchdog.Change{If: watchdog.If{RecordRev: at(0)}, Record: record(1)})
 		if err == nil || errors.Is(err, sidecar.ErrCompareLost) {
 			t.Errorf("%d endpoints: Apply: %v, want an unknown outcome", endpoints, err)
@@ -155,7 +156,7 @@ func TestLostAnswerIsNotALostCompare(t *testing.T) {
 func TestLostCompareBehindADeafEndpoint(t *testing.T) {
 	etcd := startEmbedded(t)
 	deaf := newProxy(t, etcd)
-	c, other := open(t, "race", deaf.address(), etcd), open(t, "race", etcd)
+	c, other := open(t, "race", deaf.Address(), etcd), open(t, "race", etcd)
 	create := watchdog.Change{If: watchdog.If{RecordRev: at(0)}, Record: record(1)}
 	if _, err := c.Read(within(t, 5*time.Second)); err != nil {
 		t.Fatal(err)
@@ -163,7 +164,7 @@ func TestLostCompareBehindADeafEndpoint(t *testing.T) {
 	if _, err := other.Apply(within(t, 5*time.Second), create); err != nil {
 		t.Fatal(err)
 	}
-	deaf.set(func() { deaf.deaf = true })
+	deaf.Set(func() { deaf.Deaf = true })
 	if _, err := c.Apply(within(t, 900*time.Millisecond), create); err == nil || errors.Is(err, sidecar.ErrCompareLost) {
 		t.Errorf("Apply: %v, want an unknown outcome", err)
 	}
@@ -176,7 +177,7 @@ func TestLostCompareBehindADeafEndpoint(t *testing.T) {
 func TestLateRenewalIsNotCounted(t *testing.T) {
 	etcd := startEmbedded(t)
 	slow := newProxy(t, etcd)
-	c := open(t, "late", slow.address())
+	c := open(t, "late", slow.Address())
 	lease, err := c.Grant(within(t, 5*time.Second), time.Minute)
 	if err != nil {
 		t.Fatal(err)
@@ -184,7 +185,7 @@ func TestLateRenewalIsNotCounted(t *testing.T) {
 	if err := c.KeepAlive(within(t, 5*time.Second)); err != nil {
 		t.Fatal(err)
 	}
-	slow.set(func() { slow.delay = 400 * time.Millisecond })
+	slow.Set(func() { slow.Delay = 400 * time.Millisecond })
 	if err := c.KeepAlive(within(t, 200*time.Millisecond)); err == nil || errors.Is(err, sidecar.ErrLeaseLost) {
 		t.Fatalf("KeepAlive: %v, want no answer in time", err)
 	}
@@ -210,13 +211,13 @@ func TestWatchLeavesADeafEndpoint(t *testing.T) {
 		}
 	}
 	sick := newProxy(t, etcd)
-	c := open(t, "watch", sick.address(), etcd)
+	c := open(t, "watch", sick.Address(), etcd)
 	wakes := c.Watch(t.Context())
 	woken(t, wakes, "the watch began")
 	settle(wakes)
 	change()
 	woken(t, wakes, "the record changed")
-	sick.set(func() { sick.deaf, sick.mute = true, true })
+	sick.Set(func() { sick.Deaf, sick.Mute = true, true })
 	if _, err := c.Read(within(t, 900*time.Millisecond)); err != nil {
 		t.Fatal(err)
 	}
@@ -225,7 +226,7 @@ func TestWatchLeavesADeafEndpoint(t *testing.T) {
 	change()
 	woken(t, wakes, "the record changed, after the move")
 
-	begins := open(t, "watch", sick.address(), etcd).Watch(t.Context())
+	begins := open(t, "watch", sick.Address(), etcd).Watch(t.Context())
 	woken(t, begins, "the watch could not begin")
 	settle(begins)
 	eventually(t, "the watch began elsewhere", func() bool {
@@ -243,11 +244,11 @@ func TestWatchLeavesADeafEndpoint(t *testing.T) {
 func TestWatchOutlivesCompaction(t *testing.T) {
 	etcd := startEmbedded(t)
 	line := newProxy(t, etcd)
-	c, other := open(t, "compact", line.address()), open(t, "compact", etcd)
+	c, other := open(t, "compact", line.Address()), open(t, "compact", etcd)
 	wakes := c.Watch(t.Context())
 	woken(t, wakes, "the watch began")
 	settle(wakes)
-	line.set(func() { line.cut = true })
+	line.Set(func() { line.Cut = true })
 	rev := int64(0)
 	for term := range watchdog.Term(3) {
 		var err error
@@ -258,7 +259,7 @@ func TestWatchOutlivesCompaction(t *testing.T) {
 	if _, err := rawClient(t, etcd).Compact(within(t, 5*time.Second), rev); err != nil {
 		t.Fatal(err)
 	}
-	line.set(func() { line.cut = false })
+	line.Set(func() { line.Cut = false })
 	woken(t, wakes, "the watch was broken and its past compacted")
 	settle(wakes)
 	if _, err := other.Apply(within(t, 5*time.Second), watchdog.Change{If: watchdog.If{RecordRev: at(rev)}, Record: record(9)}); err != nil {
@@ -271,11 +272,11 @@ func TestWatchOutlivesCompaction(t *testing.T) {
 func TestEtcdThatComesBackIsFoundWithinTheBudget(t *testing.T) {
 	etcd := startEmbedded(t)
 	line := newProxy(t, etcd)
-	c := open(t, "back", line.address())
+	c := open(t, "back", line.Address())
 	if _, err := c.Grant(within(t, 5*time.Second), time.Minute); err != nil {
 		t.Fatal(err)
 	}
-	line.set(func() { line.cut = true })
+	line.Set(func() { line.Cut = true })
 	began := time.Now()
 	if err := c.KeepAlive(within(t, 300*time.Millisecond)); err == nil || errors.Is(err, sidecar.ErrLeaseLost) {
 		t.Errorf("KeepAlive: %v", err)
@@ -283,7 +284,7 @@ func TestEtcdThatComesBackIsFoundWithinTheBudget(t *testing.T) {
 	if took := time.Since(began); took > 600*time.Millisecond {
 		t.Errorf("it took %s to fail", took)
 	}
-	time.AfterFunc(300*time.Millisecond, func() { line.set(func() { line.cut = false }) })
+	time.AfterFunc(300*time.Millisecond, func() { line.Set(func() { line.Cut = false }) })
 	if err := c.KeepAlive(within(t, 5*time.Second)); err != nil {
 		t.Errorf("KeepAlive: %v", err)
 	}
@@ -296,9 +297,9 @@ func TestEtcdThatComesBackIsFoundWithinTheBudget(t *testing.T) {
 func TestNothingIsLeftBehind(t *testing.T) {
 	etcd := startEmbedded(t)
 	deaf := newProxy(t, etcd)
-	deaf.set(func() { deaf.deaf = true })
+	deaf.Set(func() { deaf.Deaf = true })
 	for range 3 {
-		c := open(t, "leak", deaf.address(), freeAddress(t), etcd)
+		c := open(t, "leak", deaf.Address(), freeAddress(t), etcd)
 		ctx, cancel := context.WithCancel(t.Context())
 		wakes := c.Watch(ctx)
 		for range 3 {
@@ -322,7 +323,7 @@ func TestNothingIsLeftBehind(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	deaf.set(func() { deaf.cut = true })
+	deaf.Set(func() { deaf.Cut = true })
 	eventually(t, "no goroutine is left", func() bool { return len(clientGoroutines()) == 0 })
 }
 

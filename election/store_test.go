@@ -17,6 +17,7 @@ import (
 	"github.com/pgvigil/pgvigil/election"
 	"github.com/pgvigil/pgvigil/election/electiontest"
 	"github.com/pgvigil/pgvigil/election/embedded"
+	"github.com/pgvigil/pgvigil/test/faultline"
 	"github.com/pgvigil/pgvigil/test/freeport"
 	"github.com/pgvigil/pgvigil/watchdog/sidecar"
 )
@@ -29,6 +30,17 @@ func freeAddress(t *testing.T) string {
 		t.Fatal(err)
 	}
 	return fmt.Sprintf("127.0.0.1:%d", port)
+}
+
+// newProxy is a line to etcd that can be broken.
+func newProxy(t *testing.T, target string) *faultline.Line {
+	t.Helper()
+	l, err := faultline.New(target)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(l.Close)
+	return l
 }
 
 // startEmbedded runs an etcd of our own version in this process and returns its address.

@@ -7,7 +7,9 @@ import (
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 
+	"github.com/pgvigil/pgvigil/test/faultline"
 	"github.com/pgvigil/pgvigil/test/lab"
+	"github.com/pgvigil/pgvigil/watchdog"
 )
 
 func (c *cluster) etcd() *clientv3.Client {
@@ -106,5 +108,25 @@ func TestRecordDeleted(t *testing.T) {
 	}
 	c.strike(c.primary.KillPostmaster())
 	c.takenOver()
+	c.wholeAgain()
+}
+
+// etcd makes the surrender, and its answer never arrives. The one that surrendered may not take it for failed.
+func TestSurrenderWhoseAnswerWasLost(t *testing.T) {
+	c := servers(t, lab.Options{})
+	c.must(c.primary.Interpose())
+	c.must(c.StartSidecars())
+	primary, err := c.WaitWhole(c.ctx, rejoin)
+	c.must(err)
+	c.primary = primary
+	c.write()
+	primary.BreakEtcd(func(l *faultline.Line) { l.Mute = true })
+	c.strike(primary.KillPostmaster())
+	c.takenOver()
+	if e, told := c.event(watchdog.EventHandOver); !told {
+		t.Errorf("no hand-over reached etcd: %+v", e)
+	}
+	primary.BreakEtcd(func(l *faultline.Line) { l.Cut = true }) // what was swallowed would never come
+	primary.BreakEtcd(func(l *faultline.Line) { l.Cut, l.Mute = false, false })
 	c.wholeAgain()
 }

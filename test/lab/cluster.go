@@ -258,6 +258,9 @@ func (c *Cluster) Stop() {
 	}
 	for _, n := range c.Nodes {
 		n.killAll()
+		for _, line := range n.lines {
+			line.Close()
+		}
 	}
 	for _, p := range c.Etcd {
 		_ = p.Kill()

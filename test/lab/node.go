@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/pgvigil/pgvigil/test/faultline"
 )
 
 // Node is a server, its sidecar and its guard.
@@ -22,6 +24,38 @@ type Node struct {
 
 	sidecar *Process
 	env     []string
+	lines   []*faultline.Line // to etcd's members; none: directly
+}
+
+// Interpose has the sidecar reach etcd through lines of its own, from its next start on.
+func (n *Node) Interpose() error {
+	for _, endpoint := range n.endpoints {
+		line, err := faultline.New(strings.TrimPrefix(endpoint, "http://"))
+		if err != nil {
+			return err
+		}
+		n.lines = append(n.lines, line)
+	}
+	return nil
+}
+
+// BreakEtcd changes the faults on all the node's lines to etcd.
+func (n *Node) BreakEtcd(change func(*faultline.Line)) {
+	for _, line := range n.lines {
+		line.Set(func() { change(line) })
+	}
+}
+
+// etcdEndpoints are where the sidecar finds etcd.
+func (n *Node) etcdEndpoints() []string {
+	if len(n.lines) == 0 {
+		return n.endpoints
+	}
+	var through []string
+	for _, line := range n.lines {
+		through = append(through, "http://"+line.Address())
+	}
+	return through
 }
 
 // DataDir is the server's.
@@ -123,7 +157,7 @@ func (n *Node) Ask(ctx context.Context, query string) string {
 // config is the least that a user must write, and etcd.
 func (n *Node) config() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "cluster: %s\nname: %s\netcd:\n  endpoints: [\"%s\"]\n", Name, n.Name, strings.Join(n.endpoints, `", "`))
+	fmt.Fprintf(&b, "cluster: %s\nname: %s\netcd:\n  endpoints: [\"%s\"]\n", Name, n.Name, strings.Join(n.etcdEndpoints(), `", "`))
 	if n.options.Embedded {
 		i := n.index()
 		fmt.Fprintf(&b, "  embedded:\n    dir: %s\n    listen_client: %s\n    listen_peer: %s\n    initial_cluster:\n",
