@@ -191,8 +191,12 @@ type Verdict struct {
 	Phantom []int64 // there, and never sent or refused
 }
 
-// Verify reads every row back from the node and compares.
+// Verify reads every row back from the node and compares. What was acknowledged is noted first: an insert that Stop left on
+// its way may be acknowledged after the rows were read, and is not lost.
 func (w *Writer) Verify(ctx context.Context, n *Node) (Verdict, error) {
+	w.mu.Lock()
+	acked := slices.Clone(w.acked)
+	w.mu.Unlock()
 	conn, err := n.Connect(ctx)
 	if err != nil {
 		return Verdict{}, err
@@ -212,8 +216,8 @@ func (w *Writer) Verify(ctx context.Context, n *Node) (Verdict, error) {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	v := Verdict{Acked: len(w.acked)}
-	for _, a := range w.acked {
+	v := Verdict{Acked: len(acked)}
+	for _, a := range acked {
 		if !there[a.id] {
 			v.Lost = append(v.Lost, a.id)
 		}
