@@ -180,6 +180,7 @@ func TestEndOfWALPastAFork(t *testing.T) {
 		two.caughtUp(one)
 		one.must(one.open().Fence(one.context(), false))
 		two.must(heir.HangUp(two.context()))
+		eventually(t, "sessions", func() bool { return two.value("SELECT 1") == "1" }) // before 13 hanging up is a restart
 		two.promoted(heir, 2)
 		three.must(in.Repoint(three.context(), two.upstream()))
 		streams(t, in, two)
@@ -188,6 +189,7 @@ func TestEndOfWALPastAFork(t *testing.T) {
 		three.must(in.HangUp(three.context()))
 		p, err := in.EndOfWAL(three.context())
 		three.must(err)
+		eventually(t, "sessions again", func() bool { return three.value("SELECT 1") == "1" })
 		if at := three.value("SELECT " + three.major.replayLSN + "()"); p.End.String() != at || !p.Exact || p.Timeline != 2 {
 			t.Errorf("end %+v, replayed %s", p, at)
 		}
