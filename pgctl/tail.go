@@ -164,30 +164,30 @@ func (t *tail) layOver(from, to watchdog.LSN) error {
 		}
 		t.before, t.magic = h.timeline, h.magic
 	}
-	whole := t.pageStart(to + watchdog.LSN(t.walFormat.page) - 1)
-	pages := memory(make([]byte, whole-from)) // the last page filled up with zeros
-	got, broken := t.copyPages(pages, from, from, to)
+	longer, err := t.ownReaches(to)
+	if err != nil {
+		return err
+	}
+	var pages io.WriterAt = own
+	if longer {
+		pages = unwritten{}
+	}
+	got, broken := t.copyPages(pages, t.segmentStart(from), from, to)
 	if got == from {
 		return broken
 	}
-	longer, err := t.ownReaches(got)
-	if err == nil && !longer {
-		end := t.pageStart(got + watchdog.LSN(t.walFormat.page) - 1)
-		if _, err = own.WriteAt(pages[:end-from], int64(uint64(from)%t.segment)); err == nil {
-			err = own.Sync()
-		}
+	if err := own.Sync(); err != nil {
+		return errors.Join(err, broken)
 	}
-	if err == nil {
-		t.got = got
-	}
-	return errors.Join(err, broken)
+	t.got = got
+	return broken
 }
 
-// memory is what is read from the stream before any of it is written.
-type memory []byte
+// unwritten takes what our own segment has already.
+type unwritten struct{}
 
-// WriteAt copies p to its place.
-func (m memory) WriteAt(p []byte, at int64) (int, error) { return copy(m[at:], p), nil }
+// WriteAt writes nothing.
+func (unwritten) WriteAt(p []byte, _ int64) (int, error) { return len(p), nil }
 
 // layBeside makes a segment that is not there: beside, and renamed once it is durable.
 func (t *tail) layBeside(from, to watchdog.LSN) (err error) {
@@ -228,7 +228,8 @@ func (t *tail) copyPages(file io.WriterAt, start, from, to watchdog.LSN) (watchd
 		if err := t.check(data, at); err != nil {
 			return at, err
 		}
-		if _, err := file.WriteAt(data, int64(at-start)); err != nil {
+		clear(t.page[len(data):]) // the last page is filled up with zeros
+		if _, err := file.WriteAt(t.page, int64(at-start)); err != nil {
 			return at, err
 		}
 		at += watchdog.LSN(len(data))

@@ -128,7 +128,7 @@ func (v View) Self() Member {
 		Name: v.Me.Name, Incarnation: v.Me.Incarnation, Address: v.Me.Address, API: v.Me.API, SystemID: s.SystemID, Role: s.Role,
 		Timeline: s.Timeline, Received: s.Received, Replayed: s.Replayed, Upstream: s.Upstream, Streaming: s.Streaming,
 		Vetoes: slices.Clone(s.Vetoes), Problem: s.Problem, Activity: string(v.Flight.Kind), ServerVersion: s.ServerVersion,
-		Priority: v.Me.Priority, Site: v.Me.Site, PrimaryTerm: v.Trust.Term,
+		Priority: v.Me.Priority, Site: v.Me.Site, PrimaryTerm: v.Trust.Term, RewindReady: s.NoRewind,
 	}
 	if v.Me.NoFailover {
 		m.Vetoes = append(m.Vetoes, VetoNoFailover)

@@ -20,6 +20,7 @@ type Server struct {
 	Latched       bool   // standby.signal (before 12: recovery.conf) lies in the data directory
 	Standbys      []Downstream
 	Vetoes        []Veto
+	NoRewind      string // why pg_rewind would not work here, empty if it would
 	Problem       string // what is wrong beside it (no data directory, wrong password …) and what to do
 
 	AnsweredAt  Instant // last time a bounded query on the kept connection succeeded, or an error proved that it lives

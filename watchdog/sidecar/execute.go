@@ -193,6 +193,9 @@ func (s *Sidecar) landed(a watchdog.Action, began watchdog.Instant, err error) {
 		}
 		st.inFlight, st.landed.kind, st.landed.at = f, a.Kind, s.now()
 		st.epoch++
+		if err == nil && a.Kind == watchdog.ActStart {
+			st.server.Role, st.server.Gone = watchdog.RoleStarting, false
+		}
 		if a.Kind != watchdog.ActFence {
 			st.mustLook = true
 			s.mustReadAnew()

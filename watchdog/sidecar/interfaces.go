@@ -127,6 +127,8 @@ type Postgres interface {
 	// Rewind runs pg_rewind on the stopped server against upstream and mends the settings that it copied. ErrNotPossible
 	// when it cannot work here. step is called before each step.
 	Rewind(ctx context.Context, upstream watchdog.Upstream, step func(name string)) error
+	// RewindReady says why a rewind would not work, empty if it would. It opens a session on the upstream.
+	RewindReady(ctx context.Context) (why string)
 	// Clone copies upstream beside the data directory, starts the copy, and swaps once it streams. step as above.
 	Clone(ctx context.Context, upstream watchdog.Upstream, step func(name string)) error
 }

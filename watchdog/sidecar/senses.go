@@ -161,6 +161,7 @@ func (s *Sidecar) observeOnce(ctx context.Context) (pid int) {
 		if server.SystemID == "" {
 			server.SystemID = old.SystemID
 		}
+		server.NoRewind = old.NoRewind
 		if server.Role == watchdog.RoleUnknown && server.PID == old.PID && !server.Restarting {
 			server.Timeline, server.Received, server.Replayed, server.Standbys = old.Timeline, old.Received, old.Replayed, old.Standbys
 		}
@@ -225,6 +226,28 @@ func (s *Sidecar) probeStorage(ctx context.Context) {
 			}
 			s.with(func(st *state) { st.storing = 0 })
 		}
+	})
+}
+
+// rehearseRewind asks, while all is well, whether a rewind would work.
+func (s *Sidecar) rehearseRewind(ctx context.Context) {
+	s.every(ctx, 30*time.Second, func() {
+		var well bool
+		s.with(func(st *state) {
+			well = st.inFlight.Kind == "" && (st.server.Role == watchdog.RolePrimary || st.server.Role == watchdog.RoleStandby)
+		})
+		if !well {
+			return
+		}
+		bounded, cancel := context.WithTimeout(ctx, 3*time.Second)
+		why := s.options.Postgres.RewindReady(bounded)
+		cancel()
+		s.with(func(st *state) {
+			if why != "" && why != st.server.NoRewind {
+				s.log.Warn("a rewind would not work", "why", why)
+			}
+			st.server.NoRewind = why
+		})
 	})
 }
 

@@ -93,7 +93,7 @@ func (s *Sidecar) Run(ctx context.Context) error {
 	defer s.tasks.Wait()
 	defer cancel()
 	s.takeBack(ctx)
-	for _, run := range []func(context.Context){s.watch, s.read, s.observe, s.knock, s.probeStorage, s.renew, s.watchGuard, s.heartbeat} {
+	for _, run := range []func(context.Context){s.watch, s.read, s.observe, s.knock, s.probeStorage, s.renew, s.watchGuard, s.heartbeat, s.rehearseRewind} {
 		s.tasks.Go(func() { run(ctx) })
 	}
 	return s.loop(ctx)

@@ -364,6 +364,7 @@ func (n *node) Rewind(_ context.Context, up watchdog.Upstream, _ func(string)) e
 	return nil
 }
 
+func (n *node) RewindReady(context.Context) string { return "" }
 func (n *node) Clone(ctx context.Context, up watchdog.Upstream, step func(string)) error {
 	return n.Rewind(ctx, up, step)
 }
