@@ -3,7 +3,7 @@
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 
 help: ## show the targets
-	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 deps: ## install PostgreSQL and etcd from Debian or Ubuntu, only what is missing
 	@.ci/deps
@@ -22,6 +22,9 @@ race: deps build ## the tests but the end-to-end ones, with the race detector
 
 e2e: deps build ## the end-to-end tests alone, told as they go
 	go test -v -count=1 -timeout 30m ./test/e2e/...
+
+e2e-versions: deps build ## failover on every major in PGVIGIL_TEST_BINDIRS (default: those installed)
+	go test -v -count=1 -timeout 60m -run '^TestEveryMajor$$' ./test/e2e
 
 bench: deps build ## what an idle sidecar costs, and the gap after a crash of the postmaster
 	go run ./test/bench
@@ -48,4 +51,4 @@ ci: deps lint build ## what must be green before anything lands: every test, end
 	go test -timeout 30m $$(go list ./... | grep -v /test/e2e)
 	go test -timeout 30m ./test/e2e -run '^Test($(CI_FAULTS))$$'
 
-.PHONY: help deps build demo test race e2e bench cover fuzz lint ci
+.PHONY: help deps build demo test race e2e e2e-versions bench cover fuzz lint ci

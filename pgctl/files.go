@@ -11,6 +11,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/pgvigil/pgvigil/watchdog"
 )
 
 const (
@@ -37,6 +39,7 @@ type fileState struct {
 	stopping  bool     // the postmaster says that it shuts down (10 and up)
 	pidFile   []string // postmaster.pid's lines
 	upstream  string   // by recovery.conf, before 12
+	stamp     watchdog.Term
 	control   control
 	controlAt time.Time // zero: it could not be read
 	problem   string
@@ -100,7 +103,7 @@ func (in *Instance) readFiles(before fileState) fileState {
 	}
 	now.pidFile = lines[:min(len(lines), 5)]
 	if in.version.recoveryConf {
-		now.upstream = in.recoveryUpstream()
+		now.upstream, now.stamp = in.recoveryUpstream()
 	}
 	if now.controlAt.IsZero() || time.Since(now.controlAt) > controlAge || !slices.Equal(before.pidFile, now.pidFile) {
 		ctx, cancel := context.WithTimeout(context.Background(), controlAge)
@@ -120,20 +123,21 @@ func (in *Instance) directoryProblem(err error) string {
 }
 
 // recoveryUpstream is where recovery.conf points.
-func (in *Instance) recoveryUpstream() string {
+func (in *Instance) recoveryUpstream() (address string, stamp watchdog.Term) {
 	data, err := os.ReadFile(in.latchFile())
 	if err != nil {
-		return ""
+		return "", 0
 	}
 	value, _ := parseConf(string(data)).get("primary_conninfo")
 	return upstreamOf(value)
 }
 
-// upstreamOf is the address that a primary_conninfo leads to, empty if none.
-func upstreamOf(value string) string {
+// upstreamOf is the address that a primary_conninfo leads to, empty if none, and the term that its name is stamped with.
+func upstreamOf(value string) (address string, stamp watchdog.Term) {
 	c, err := parseConninfo(value)
 	if err != nil {
-		return ""
+		return "", 0
 	}
-	return c.address()
+	_, stamp = unstamped(c.get("application_name"))
+	return c.address(), stamp
 }

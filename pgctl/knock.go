@@ -3,6 +3,7 @@ package pgctl
 import (
 	"context"
 	"fmt"
+	"net"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -20,6 +21,20 @@ func (in *Instance) Knock(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("knock: %w", err)
 	}
+	return knockOn(ctx, conn)
+}
+
+// KnockAt does so at another server, by its host:port.
+func (in *Instance) KnockAt(ctx context.Context, address string) error {
+	var d net.Dialer
+	conn, err := d.DialContext(ctx, "tcp", address)
+	if err != nil {
+		return fmt.Errorf("knock: %w", err)
+	}
+	return knockOn(ctx, conn)
+}
+
+func knockOn(ctx context.Context, conn net.Conn) error {
 	defer conn.Close()
 	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
 	defer stop()

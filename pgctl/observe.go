@@ -63,7 +63,7 @@ func (in *Instance) Observe(ctx context.Context) (server watchdog.Server, alive 
 	dir := in.Directory()
 	files := in.look(ctx)
 	server = watchdog.Server{Role: watchdog.RoleUnknown, SystemID: files.control.SystemID, Latched: files.latched,
-		Upstream: files.upstream, Problem: files.problem}
+		Upstream: files.upstream, Stamp: files.stamp, Problem: files.problem}
 	postmaster := in.master.handle(dir)
 	if postmaster == nil {
 		in.watch.sees(0)
@@ -205,13 +205,14 @@ func (w *watch) fill(server *watchdog.Server, a answer) {
 	server.Standbys = a.standbys
 	server.Role = watchdog.RoleStandby
 	if a.conninfo != nil {
-		server.Upstream = upstreamOf(*a.conninfo)
+		server.Upstream, server.Stamp = upstreamOf(*a.conninfo)
 	}
+	server.Sync = parseSync(a.sync)
 	server.ReplayPaused = a.paused
 	server.Receiver, server.Streaming = a.receiver, a.streaming
 	if !a.recovery {
 		server.Role, server.Replayed = watchdog.RolePrimary, a.received
-		server.Upstream = ""
+		server.Upstream, server.Stamp = "", 0
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -223,7 +223,7 @@ func (in *Instance) RewindReady(ctx context.Context) (why string) {
 	if err != nil {
 		return err.Error()
 	}
-	address := upstreamOf(text)
+	address, _ := upstreamOf(text)
 	if recovering, err := in.recovering(ctx); err != nil || !recovering || address == "" {
 		return ""
 	}

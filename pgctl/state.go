@@ -17,6 +17,7 @@ type answer struct {
 	replayed  watchdog.LSN
 	paused    bool
 	conninfo  *string // nil: not a setting in this version
+	sync      string  // synchronous_standby_names
 	receiver  bool
 	streaming bool
 	timeline  watchdog.Timeline // 0: not known from SQL
@@ -28,16 +29,19 @@ const stateStatement = "pgvigil_observe"
 
 // stateSQL is one row for each downstream, or one in all: role, positions, replay, conninfo, receiver, downstream.
 func (v version) stateSQL() string {
-	paused, conninfo := "false", "NULL"
+	paused, conninfo, syncSetting := "false", "NULL", "''"
 	if v.pausedFunction != "" {
 		paused = "CASE WHEN pg_is_in_recovery() THEN " + v.pausedFunction + "() ELSE false END"
+	}
+	if v.downstreamView {
+		syncSetting = "current_setting('" + syncNames + "')"
 	}
 	if !v.recoveryConf {
 		conninfo = "current_setting('primary_conninfo')"
 	}
 	sql := fmt.Sprintf("SELECT pg_is_in_recovery(), CASE WHEN pg_is_in_recovery() THEN %s() ELSE %s() END, %s(), %s, %s, "+
-		"CASE WHEN NOT pg_is_in_recovery() THEN substr(%s(%s()), 1, 8) END", v.receiveLSN, v.flushLSN, v.replayLSN, paused, conninfo,
-		v.walFileName, v.flushLSN)
+		"CASE WHEN NOT pg_is_in_recovery() THEN substr(%s(%s()), 1, 8) END, %s", v.receiveLSN, v.flushLSN, v.replayLSN, paused, conninfo,
+		v.walFileName, v.flushLSN, syncSetting)
 	from := " FROM (SELECT 1) AS one"
 	if v.receiverView {
 		sql += ", r.status, r.received_tli"
@@ -138,9 +142,10 @@ func (a *answer) readServer(row [][]byte) (err error) {
 		text := string(row[4])
 		a.conninfo = &text
 	}
-	a.receiver = row[6] != nil
-	a.streaming = string(row[6]) == "streaming"
-	base, timeline := 10, row[7]
+	a.sync = string(row[6])
+	a.receiver = row[7] != nil
+	a.streaming = string(row[7]) == "streaming"
+	base, timeline := 10, row[8]
 	if !a.recovery {
 		base, timeline = 16, row[5]
 	}
@@ -156,14 +161,15 @@ func (a *answer) readServer(row [][]byte) (err error) {
 
 // readDownstream reads a row's last columns.
 func (a *answer) readDownstream(row [][]byte) (err error) {
-	if row[9] == nil { // a sender always has a state
+	if row[10] == nil { // a sender always has a state
 		return nil
 	}
-	d := watchdog.Downstream{Name: string(row[8]), Streaming: string(row[9]) == "streaming"}
-	if d.Flushed, err = lsnColumn(row[10]); err != nil {
+	d := watchdog.Downstream{Streaming: string(row[10]) == "streaming"}
+	d.Name, d.Term = unstamped(string(row[9]))
+	if d.Flushed, err = lsnColumn(row[11]); err != nil {
 		return err
 	}
-	if d.Replayed, err = lsnColumn(row[11]); err != nil {
+	if d.Replayed, err = lsnColumn(row[12]); err != nil {
 		return err
 	}
 	a.standbys = append(a.standbys, d)

@@ -67,7 +67,7 @@ func (in *Instance) conninfoFor(upstream watchdog.Upstream) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("the configured replication words: %w", err)
 	}
-	if c, err = c.pointed(upstream.Address, in.config.Name, words); err != nil {
+	if c, err = c.pointed(upstream.Address, stamped(in.config.Name, upstream.Term), words); err != nil {
 		return "", err
 	}
 	return c.String(), nil

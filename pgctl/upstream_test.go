@@ -189,7 +189,7 @@ func TestRecoveryConf(t *testing.T) {
 	const pointed = "# ours\nstandby_mode = 'on' # yes\nprimary_conninfo = 'host=b port=2 user=u password=''x'' application_name=two'\n" +
 		"restore_command = 'cp %f'\ntrigger_file = '/t'\nrecovery_target_timeline = 'latest'\n"
 	expectFile(t, path, pointed)
-	if got := in.recoveryUpstream(); got != "b:2" {
+	if got, stamp := in.recoveryUpstream(); got != "b:2" || stamp != 0 {
 		t.Errorf("upstream %q", got)
 	}
 	if trigger, err := in.triggerFile(nil); err != nil || trigger != "/t" {

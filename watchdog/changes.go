@@ -3,6 +3,7 @@ package watchdog
 import (
 	"fmt"
 	"slices"
+	"time"
 )
 
 // rev is a compare with a revision.
@@ -139,13 +140,64 @@ func electionChange(v View, reason Reason, passedOver, message string) Change {
 func nameChange(v View, choice Choice) Change {
 	r := v.Cluster.Record.naming(choice.Winner, choice.Tail)
 	c := v.asLeader(v.change(r, EventNamed, fmt.Sprintf("%s won term %d with %s on timeline %d", choice.Winner, r.Term, choice.Best.End, choice.Best.Timeline)))
+	c.onBallots(v, r.Term, v.Cluster.Ballots, choice)
+	return c
+}
+
+// overruleChange opens the next term and names its winner in one, by the leader: enough voters have hung up on the old primary.
+// It compares their ballots, and ends the renewals of the primary, which may live, by writing primary.term itself; a renewal
+// in the last moment only has it read again.
+func overruleChange(v View, choice Choice, message string) Change {
+	r := v.Cluster.Record.overruled(choice.Winner, choice.Tail)
+	c := v.asLeader(v.change(r, EventNamed, message))
+	c.onBallots(v, r.Term, v.Cluster.Advance, choice)
+	c.DropPrimary = true
+	if t := v.Cluster.PrimaryTerm; t != nil {
+		ended := *t
+		ended.Surrendered = true
+		c.PrimaryTerm, c.If.PrimaryTermRev = &ended, rev(v.Cluster.PrimaryTermRev)
+	}
+	return c
+}
+
+// onBallots compares the ballots that the choice was judged on, and that the winner is still the member that we saw.
+func (c *Change) onBallots(v View, term Term, cast map[string]Cast, choice Choice) {
 	c.If.MemberRevs = map[string]int64{choice.Winner: v.Cluster.Members[choice.Winner].CreateRev}
-	c.If.BallotTerm, c.If.BallotRevs = r.Term, map[string]int64{}
-	for name, cast := range v.Cluster.Ballots {
-		c.If.BallotRevs[name] = cast.ModRev
+	c.If.BallotTerm, c.If.BallotRevs = term, map[string]int64{}
+	for name, ballot := range cast {
+		c.If.BallotRevs[name] = ballot.ModRev
 	}
 	c.Event.Candidates = choice.Ranked
+}
+
+// durabilityChange puts another durability in force, by the primary's sidecar under its own unbroken term.
+func durabilityChange(v View, d Durability, m Memory) Change {
+	now, why := v.Cluster.Record.Durability, ReasonVoters
+	message := fmt.Sprintf("durability is %s, and was %s", d, now)
+	switch {
+	case v.Cluster.Record.Next != nil && d.Equal(*v.Cluster.Record.Next):
+		why = ReasonSettled
+	case d.Mode == ModeAsync && v.wantsQuorum():
+		why = ReasonDegrade
+		message = fmt.Sprintf("degraded to async after %s with fewer than %d standbys: a failover may lose commits until there are %d again",
+			v.Now.Since(m.ShortSince).Round(time.Second), v.Policy.K, v.Policy.K)
+	}
+	c := v.change(v.Cluster.Record.enforcing(why, d), EventDurability, message)
+	c.If.PrimaryTermRev = rev(v.Trust.Rev)
 	return c
+}
+
+// BallotChange puts a ballot, or its withdrawal: never a deletion, so that an earlier put that was delayed on its way finds
+// another revision than it compares and does nothing.
+func BallotChange(v View, b Ballot) Change {
+	before := v.Cluster.Ballots[b.Member]
+	if b.Term != v.Cluster.Record.Term {
+		before = v.Cluster.Advance[b.Member]
+	}
+	return Change{
+		If:     If{RecordRev: rev(v.Cluster.RecordRev), BallotTerm: b.Term, BallotRevs: map[string]int64{b.Member: before.ModRev}},
+		Ballot: &b,
+	}
 }
 
 // confirmChange makes the list of members what the primary sees.

@@ -2,7 +2,9 @@ package watchdog
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
+	"strings"
 )
 
 // Choice is what an election or hand-over came to. Without a Winner, Why says what stands in the way.
@@ -12,6 +14,7 @@ type Choice struct {
 	Tail   *Tail     // what the winner lacks, and where it lies
 	Ranked []Candidate
 	Why    Reason
+	Lacks  string // whom the election waits for
 }
 
 // rank orders candidates best first: the term that owns the timeline, then LSN; ties by site, priority, name (F23, F27).
@@ -98,10 +101,13 @@ func (v View) heir(m Registered, r Record) Candidate {
 // Count judges the ballots of the record's term. It needs no clock but for the bounds: how long the election has been open.
 func Count(v View, m Memory) Choice {
 	r := v.Cluster.Record
-	candidates, fenced := v.ballots(*r)
+	if r.Durability.Mode == ModeQuorum {
+		return v.countQuorum(v.Cluster.Ballots, m)
+	}
+	candidates, fenced := v.ballots(*r, v.Cluster.Ballots)
 	rank(candidates)
 	choice := Choice{Ranked: candidates}
-	exact := slices.DeleteFunc(slices.Clone(candidates), func(c Candidate) bool { return slices.Contains(c.Vetoes, VetoPositionless) })
+	exact := exactOf(candidates)
 	open := v.Now.Since(m.Since)
 	waited := open >= v.Policy.BallotWait.D()
 	switch {
@@ -130,16 +136,70 @@ func Count(v View, m Memory) Choice {
 	}
 	choice.Winner, choice.Why = winner.Name, ReasonElected
 	if byPosition(winner, choice.Best) < 0 {
-		choice.Tail = v.tailOf(choice.Best, winner, fenced)
+		choice.Tail = v.tailOf(v.Cluster.Ballots[choice.Best.Name], winner, fenced)
 	}
 	return choice
 }
 
+// countQuorum judges ballots by the rule of quorum durability, however the election was opened: exact ballots of Quorum
+// voters hold every commit that was acknowledged, and so does that of the last server that wrote under a term, given after its
+// verified fence. Nobody else need be waited for, and no lag limit is asked: nothing is lost.
+func (v View) countQuorum(cast map[string]Cast, m Memory) Choice {
+	r := v.Cluster.Record
+	candidates, fenced := v.ballots(*r, cast)
+	rank(candidates)
+	exact := exactOf(candidates)
+	choice := Choice{Ranked: candidates, Why: ReasonWaitingBallots}
+	missing := without(r.Durability.Voters, namesOf(exact))
+	if needs := r.Durability.Quorum(); !fenced && len(r.Durability.Voters)-len(missing) < needs {
+		choice.Lacks = fmt.Sprintf("%d of %s are needed, and %s have given no exact ballot; without them an acknowledged commit could be lost",
+			needs, strings.Join(r.Durability.Voters, ", "), strings.Join(missing, ", "))
+		return choice
+	}
+	choice.Best, choice.Why = exact[0], ReasonNoCandidate
+	winner, ok := firstFree(exact)
+	if !ok && v.Now.Since(m.Since) >= v.Policy.BallotWait.D() {
+		winner, ok = firstFree(liftPassedOver(exact))
+	}
+	if !ok {
+		return choice
+	}
+	choice.Winner, choice.Why = winner.Name, ReasonElected
+	if byPosition(winner, choice.Best) < 0 {
+		choice.Tail = v.tailOf(cast[choice.Best.Name], winner, fenced)
+	}
+	return choice
+}
+
+// exactOf are the candidates whose end of WAL is known exactly.
+func exactOf(candidates []Candidate) []Candidate {
+	return slices.DeleteFunc(slices.Clone(candidates), func(c Candidate) bool { return slices.Contains(c.Vetoes, VetoPositionless) })
+}
+
+func namesOf(candidates []Candidate) (names []string) {
+	for _, c := range candidates {
+		names = append(names, c.Name)
+	}
+	return names
+}
+
+func ballotsOf(cast map[string]Cast) (names []string) {
+	for name, b := range cast {
+		if !b.Withdrawn {
+			names = append(names, name)
+		}
+	}
+	return sorted(names)
+}
+
 // ballots weighs each ballot of the term that a confirmed member gave. fenced: the last taker's exact ballot, given after
 // its verified fence, is among them, and stands for all.
-func (v View) ballots(r Record) (candidates []Candidate, fenced bool) {
+func (v View) ballots(r Record, cast map[string]Cast) (candidates []Candidate, fenced bool) {
 	site := v.Cluster.Members[r.LastTaker.Name].Site
-	for name, b := range v.Cluster.Ballots {
+	for name, b := range cast {
+		if b.Withdrawn {
+			continue
+		}
 		c := Candidate{
 			Name: name, Owner: v.Cluster.OwnerOf(b.Timeline), Timeline: b.Timeline, End: b.End,
 			Priority: b.Priority, SameSite: site != "" && b.Site == site, Vetoes: slices.Clone(b.Vetoes),
@@ -156,7 +216,9 @@ func (v View) ballots(r Record) (candidates []Candidate, fenced bool) {
 		if name == r.PassedOver {
 			c.Vetoes = append(c.Vetoes, VetoPassedOver)
 		}
-		fenced = fenced || b.Fenced && b.Exact && name == r.LastTaker.Name && b.Incarnation == r.LastTaker.Incarnation
+		// One that took its term and never wrote under it has not seen what the one before it acknowledged.
+		wrote := c.Owner == r.LastTaker.Term
+		fenced = fenced || b.Fenced && b.Exact && wrote && name == r.LastTaker.Name && b.Incarnation == r.LastTaker.Incarnation
 		candidates = append(candidates, c)
 	}
 	return candidates, fenced
@@ -168,7 +230,7 @@ func (v View) missingBallots(r Record) bool {
 		if name == r.LastTaker.Name && r.Reason == ReasonSilence {
 			continue // its lease may outlive its silence (F7); it is not reachable
 		}
-		if _, given := v.Cluster.Ballots[name]; !given && !m.Witness && r.Confirmed(name) {
+		if b, given := v.Cluster.Ballots[name]; (!given || b.Withdrawn) && !m.Witness && r.Confirmed(name) {
 			return true
 		}
 	}
@@ -191,10 +253,9 @@ func liftPassedOver(candidates []Candidate) []Candidate {
 }
 
 // tailOf says where the winner fetches what it lacks: the best ballot's member.
-func (v View) tailOf(best, winner Candidate, fenced bool) *Tail {
-	b := v.Cluster.Ballots[best.Name]
+func (v View) tailOf(b Cast, winner Candidate, fenced bool) *Tail {
 	return &Tail{
-		From: best.Name, API: b.API, Token: b.Token, Timeline: b.Timeline, Start: winner.End, End: b.End, Exact: true,
-		Whole: fenced && best.Name == v.Cluster.Record.LastTaker.Name,
+		From: b.Member, API: b.API, Token: b.Token, Timeline: b.Timeline, Start: winner.End, End: b.End, Exact: true,
+		Whole: fenced && b.Member == v.Cluster.Record.LastTaker.Name,
 	}
 }

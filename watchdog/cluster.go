@@ -22,6 +22,7 @@ type Cluster struct {
 
 	Members map[string]Registered
 	Ballots map[string]Cast // of the record's term
+	Advance map[string]Cast // of the next term, which nobody has opened yet
 	Ledger  []LedgerEntry   // by term
 
 	Policy    *Policy

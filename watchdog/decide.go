@@ -133,7 +133,7 @@ func (v View) wait(why Reason, detail string) Decision {
 
 // renewable is the term to go on renewing: ours, for as long as nobody took it and our server is not gone.
 func (v View) renewable() Term {
-	if v.Trust.Lost || v.Server.Gone || v.Flight.Kind == ActFence {
+	if v.Trust.Lost || v.Server.Gone && v.Flight.Kind != ActPromote || v.Flight.Kind == ActFence {
 		return 0
 	}
 	return v.Trust.Term

@@ -28,6 +28,10 @@ const (
 	ActHandOver ActionKind = "hand-over"
 	// ActBallot promises the term, hangs up, and publishes the exact position.
 	ActBallot ActionKind = "ballot"
+	// ActWithdraw takes a ballot given in advance back, and lets the standby follow again.
+	ActWithdraw ActionKind = "withdraw"
+	// ActSynchronise makes the server enforce Sync, and finds a position after which every commit has waited for it.
+	ActSynchronise ActionKind = "synchronise"
 	// ActPromote takes the term, fetches the tail, promotes and settles; again from the start after a crash.
 	ActPromote ActionKind = "promote"
 	// ActRepoint rewrites primary_conninfo to Upstream, by reload or restart.
@@ -65,6 +69,8 @@ type Action struct {
 	Error      string // ActRefuse
 	Crashed    bool   // ActFence: its postmaster is dead already, or it hangs: no gentle request first
 	Restart    bool   // ActProd: by restart
+	Ballot     Term   // ActBallot, ActWithdraw: the ballot's term
+	Sync       Sync   // ActSynchronise
 }
 
 // Upstream is the server that a standby is to follow. The zero value: none, detached.
@@ -72,6 +78,7 @@ type Upstream struct {
 	Name     string
 	Address  string // host:port
 	API      string
+	Term     Term     // with which a standby's name is to be stamped; 0: not at all
 	Timeline Timeline // its own, once settled
 	Fork     LSN      // where that timeline begins
 }

@@ -8,6 +8,9 @@ import (
 // follower decides for a member while another is primary or named.
 func follower(v View, m Memory) Decision {
 	s := v.Server
+	if d, votes := inAdvance(v, m); votes {
+		return d
+	}
 	switch {
 	case v.Flight.Kind != "":
 		return v.wait(ReasonOperating, string(v.Flight.Kind))
@@ -34,7 +37,7 @@ func (v View) upstream() (Upstream, bool) {
 	if !ok {
 		return Upstream{}, false
 	}
-	up := Upstream{Name: r.Primary, Address: member.Address, API: member.API}
+	up := Upstream{Name: r.Primary, Address: member.Address, API: member.API, Term: v.stamp()}
 	if r.Phase == PhaseNormal {
 		up.Timeline, up.Fork = r.Timeline, r.Fork
 	}
@@ -45,13 +48,16 @@ func (v View) upstream() (Upstream, bool) {
 func follow(v View, m Memory, up Upstream) Decision {
 	s, settled := v.Server, v.Cluster.Record.Phase == PhaseNormal
 	canReload := s.ServerVersion >= reloadsConninfo
+	elsewhere := s.Upstream != up.Address || s.Stamp != up.Term
 	switch {
-	case s.Upstream != up.Address && !settled && !canReload:
+	case elsewhere && !settled && !canReload:
 		return v.wait(ReasonWaitingPromote, "repointing needs a restart here: waiting until the new primary accepts sessions")
-	case s.Upstream != up.Address && !v.retry(ActRepoint):
+	case elsewhere && !v.retry(ActRepoint):
 		return v.wait(ReasonRetryLater, "repointing failed a moment ago")
-	case s.Upstream != up.Address:
+	case elsewhere:
 		return v.toward(ActRepoint, ReasonRepoint, "following "+up.Name, up)
+	case settled && v.replayedPastFork():
+		return v.takeBack(m, up)
 	case s.Streaming:
 		return v.wait(ReasonFollowing, "following "+up.Name)
 	case !settled:
@@ -82,16 +88,7 @@ func lagging(v View, m Memory, up Upstream) Decision {
 	case m.WALGone && silent > divergedAfter:
 		return v.clone(up, up.Name+" no longer has the WAL that it needs next")
 	case diverged && silent > divergedAfter || v.Server.Diverged:
-		d := v.toward(ActRewind, ReasonRewind, fmt.Sprintf("its history leaves the primary's at %s", fork), up)
-		if m.NoRewind {
-			d.Actions[0].Kind, d.Reason = ActClone, ReasonClone
-		}
-		d.Memory = m
-		d.Memory.Diverged = true
-		if !v.retry(d.Actions[0].Kind) {
-			return v.wait(ReasonRetryLater, detail)
-		}
-		return d
+		return v.takeBack(m, up)
 	case silent > prodAfter && v.Now.Since(m.ProddedAt) > prodEvery:
 		d := v.toward(ActProd, ReasonProd, detail, up)
 		d.Actions[0].Restart = silent > restartAfter && v.Flight.Failures == 0 && silent < 2*restartAfter
@@ -101,6 +98,27 @@ func lagging(v View, m Memory, up Upstream) Decision {
 	default:
 		return v.wait(ReasonNotStreaming, detail)
 	}
+}
+
+// replayedPastFork: it has replayed WAL past the place where the settled history leaves its timeline. A receiver may stream for
+// a moment all the same, up to there.
+func (v View) replayedPastFork() bool {
+	fork := v.Cluster.ForkAfter(v.Server.Timeline)
+	return fork != 0 && v.Server.Timeline != 0 && v.Server.Replayed > fork
+}
+
+// takeBack rewinds a diverged standby, or clones it where it cannot be rewound.
+func (v View) takeBack(m Memory, up Upstream) Decision {
+	d := v.toward(ActRewind, ReasonRewind, fmt.Sprintf("its history leaves the primary's at %s", v.Cluster.ForkAfter(v.Server.Timeline)), up)
+	if m.NoRewind {
+		d.Actions[0].Kind, d.Reason = ActClone, ReasonClone
+	}
+	d.Memory = m
+	d.Memory.Diverged = true
+	if !v.retry(d.Actions[0].Kind) {
+		return v.wait(ReasonRetryLater, d.Detail)
+	}
+	return d
 }
 
 // rejoin is the ladder of a stopped server: start it, else rewind it, else clone it anew.

@@ -11,6 +11,8 @@ func heir(v View, m Memory) Decision {
 	switch {
 	case v.Flight.Kind == ActPromote || v.Flight.Kind == ActFence:
 		return v.wait(ReasonOperating, string(v.Flight.Kind))
+	case v.abstains():
+		return v.wait(ReasonAbstains, v.abstention())
 	case s.Role == RoleStandby && v.Me.GuardReady && v.Me.Registered && v.retry(ActPromote):
 		return v.do(ActPromote, ReasonNamed, "named: taking the term, fetching the tail, promoting")
 	case v.Now.Since(m.Since) > v.Policy.BallotWait.D() || s.Gone:

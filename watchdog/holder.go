@@ -17,13 +17,15 @@ func holder(v View, m Memory) Decision {
 
 func holderServer(v View, m Memory) Decision {
 	s, r := v.Server, v.Cluster.Record
-	busy := v.Flight.Kind != ""
+	busy := v.Flight.Kind != "" && v.Flight.Kind != ActSynchronise // which is no reason to wait: its server may have died meanwhile
 	promoting := r.Phase == PhasePromoting
 	switch {
 	case busy && v.Flight.Kind != ActPromote:
 		return v.wait(ReasonOperating, string(v.Flight.Kind))
 	case promoting && v.Now.Since(m.Since) > v.Policy.PromoteWait.D() && !s.Gone:
 		return v.fence(ReasonNoProgress, false, "named, taken, and not promoted within promote_wait")
+	case promoting && v.Flight.Failed == ActPromote && v.Flight.NotPossible && !s.Gone:
+		return v.fence(ReasonNoProgress, false, "named, taken, and it cannot be promoted: "+s.Problem)
 	case busy:
 		return v.wait(ReasonOperating, string(v.Flight.Kind))
 	case s.Gone:
@@ -63,6 +65,9 @@ func serving(v View, m Memory) Decision {
 	}
 	if members := v.members(); !slices.Equal(members, v.Cluster.Record.Members) && v.Trust.Live(v.Policy, v.Now) {
 		d.Actions = append(d.Actions, v.apply(confirmChange(v, members)))
+	}
+	if actions, why, detail := v.keepDurability(m); why != "" && v.Flight.Kind == "" && v.retry(ActSynchronise) {
+		d.Actions, d.Reason, d.Detail = append(d.Actions, actions...), why, detail
 	}
 	return d
 }

@@ -11,10 +11,15 @@ import (
 func lead(v View, m Memory, d Decision) Decision {
 	var duty Decision
 	switch r := v.Cluster.Record; {
+	case v.abstains():
+		return d
 	case r.Phase == PhaseElecting:
 		duty = leadElection(v, m)
 	case r.Taken:
-		duty = leadSilence(v, m)
+		duty = leadVoters(v, m)
+		if len(duty.Actions) == 0 {
+			duty = leadSilence(v, m)
+		}
 	default:
 		duty = leadNaming(v, m)
 	}
@@ -40,8 +45,8 @@ func leadSilence(v View, m Memory) Decision {
 		return Decision{}
 	}
 	silent := v.ReadAt.Since(m.SilentSince)
-	if silent < v.Policy.TTL.D() {
-		return Decision{}
+	if silent < v.Policy.TTL.D() || r.Durability.Mode == ModeQuorum && v.hears(m) {
+		return Decision{} // in quorum a primary that lives without etcd goes on, by failsafe
 	}
 	passedOver := ""
 	if r.Phase == PhasePromoting {
@@ -49,6 +54,21 @@ func leadSilence(v View, m Memory) Decision {
 	}
 	message := fmt.Sprintf("%s was silent for %s: its trust is over", r.Primary, silent.Round(time.Millisecond))
 	return Decision{Reason: ReasonSilence, Detail: message, Actions: []Action{v.apply(electionChange(v, ReasonSilence, passedOver, message))}}
+}
+
+// leadVoters ends the term of a primary on which a quorum of its voters has hung up, whether its trust is over or not.
+func leadVoters(v View, m Memory) Decision {
+	r := v.Cluster.Record
+	if r.Durability.Mode != ModeQuorum || r.Primary == v.Me.Name || len(v.Cluster.Advance) == 0 {
+		return Decision{}
+	}
+	choice := v.countQuorum(v.Cluster.Advance, m)
+	if choice.Winner == "" {
+		return Decision{}
+	}
+	message := fmt.Sprintf("%s was silent to %s, who hung up; %s wins with %s on timeline %d",
+		r.Primary, strings.Join(ballotsOf(v.Cluster.Advance), ", "), choice.Winner, choice.Best.End, choice.Best.Timeline)
+	return Decision{Reason: ReasonOverruled, Detail: message, Actions: []Action{v.apply(overruleChange(v, choice, message))}}
 }
 
 // leadNaming passes a winner over that does not take the term: nobody holds one, so nothing need be waited for but it.
@@ -66,7 +86,7 @@ func leadNaming(v View, m Memory) Decision {
 func leadElection(v View, m Memory) Decision {
 	choice := Count(v, m)
 	if choice.Winner == "" {
-		return Decision{Reason: choice.Why, Detail: fmt.Sprintf("election of term %d: %s", v.Cluster.Record.Term, choice.Why)}
+		return Decision{Reason: choice.Why, Detail: strings.TrimSuffix(fmt.Sprintf("election of term %d: %s: %s", v.Cluster.Record.Term, choice.Why, choice.Lacks), ": ")}
 	}
 	return Decision{
 		Reason: ReasonElected, Detail: fmt.Sprintf("%s wins term %d", choice.Winner, v.Cluster.Record.Term),

@@ -5,6 +5,9 @@ func remember(v View) Memory {
 	m := v.Memory
 	if v.Cluster != nil && v.Cluster.Record != nil {
 		r := v.Cluster.Record
+		if m.Term != r.Term || m.TermSince == 0 {
+			m.TermSince = v.Now
+		}
 		if m.Term != r.Term || m.Phase != r.Phase || m.Since == 0 {
 			m.Term, m.Phase, m.Since = r.Term, r.Phase, v.Now
 		}
@@ -15,6 +18,7 @@ func remember(v View) Memory {
 		m.ProddedAt = 0
 	}
 	m.GuardlessSince = since(m.GuardlessSince, v.Now, v.Trust.Term != 0 && !v.Me.GuardReady)
+	m.ShortSince = since(m.ShortSince, v.Now, v.short())
 	if v.Flight.Kind == ActStart {
 		m.StartTried = v.Flight.Since
 	}

@@ -39,6 +39,12 @@ type Policy struct {
 	Detection Duration `json:"detection" yaml:"detection"`   // heartbeats may fail for this long before a member is suspected
 	HangAfter Duration `json:"hang_after" yaml:"hang_after"` // a server that answers nothing for this long hangs
 
+	Durability   Mode      `json:"durability" yaml:"durability"`       // async or quorum
+	K            int       `json:"k" yaml:"k"`                         // quorum: so many standbys have a commit on disk before it is acknowledged
+	WhenShort    ShortRule `json:"when_short" yaml:"when_short"`       // quorum: what happens when fewer than k standbys are left
+	DegradeAfter Duration  `json:"degrade_after" yaml:"degrade_after"` // when_short degrade: after so long
+	Failsafe     bool      `json:"failsafe" yaml:"failsafe"`           // a primary that has lost etcd may go on as long as the others let it
+
 	LagLimit     int64    `json:"lag_limit" yaml:"lag_limit"`           // bytes that an automatic election in async may lose
 	LagLimitWait Duration `json:"lag_limit_wait" yaml:"lag_limit_wait"` // 0: no end, wait for the old primary or a person
 	BallotWait   Duration `json:"ballot_wait" yaml:"ballot_wait"`       // for reachable members that have not given a ballot
@@ -47,17 +53,28 @@ type Policy struct {
 	Clone        bool     `json:"clone" yaml:"clone"`                   // a member that cannot rewind may be cloned anew
 }
 
+// ShortRule says what a primary does that has fewer than k standbys left.
+type ShortRule string
+
+// The rules.
+const (
+	ShortBlock   ShortRule = "block"   // commits wait until there are k again
+	ShortDegrade ShortRule = "degrade" // to async, by the record first
+)
+
 // Presets are the policies that have a name.
 var presets = map[string]Policy{
 	"default": {
 		TTL: s(5), FenceDeadline: s(3.9), FenceTime: s(0.9), Renewal: s(1), RenewalDeadline: s(0.9), MissedRenewals: 2,
 		ClockError: 0.01, Heartbeat: s(0.25), Detection: s(1.5), HangAfter: s(2.5),
 		LagLimit: 1 << 20, BallotWait: s(2), TailWait: s(3), PromoteWait: s(10), Clone: true,
+		Durability: ModeAsync, K: 1, WhenShort: ShortBlock, DegradeAfter: s(10), Failsafe: true,
 	},
 	"tight": {
 		TTL: s(2), FenceDeadline: s(1.4), FenceTime: s(0.5), Renewal: s(0.4), RenewalDeadline: s(0.4), MissedRenewals: 1,
 		ClockError: 0.01, Heartbeat: s(0.15), Detection: s(0.6), HangAfter: s(1.2),
 		LagLimit: 1 << 20, BallotWait: s(1), TailWait: s(2), PromoteWait: s(5), Clone: true,
+		Durability: ModeAsync, K: 1, WhenShort: ShortBlock, DegradeAfter: s(10), Failsafe: true,
 	},
 }
 
@@ -91,6 +108,7 @@ func (p Policy) Validate() error {
 		{"ttl", p.TTL}, {"fence_deadline", p.FenceDeadline}, {"fence_time", p.FenceTime}, {"renewal", p.Renewal},
 		{"renewal_deadline", p.RenewalDeadline}, {"heartbeat", p.Heartbeat}, {"detection", p.Detection},
 		{"hang_after", p.HangAfter}, {"ballot_wait", p.BallotWait}, {"tail_wait", p.TailWait}, {"promote_wait", p.PromoteWait},
+		{"degrade_after", p.DegradeAfter},
 	} {
 		if positive.value <= 0 {
 			return fmt.Errorf("policy %s is %s: it must be more than 0", positive.name, positive.value.D())
@@ -103,6 +121,12 @@ func (p Policy) Validate() error {
 		return fmt.Errorf("policy clock_error is %g: give the fraction by which clocks may run apart, 0 to 0.2", p.ClockError)
 	case p.MissedRenewals < 0:
 		return fmt.Errorf("policy missed_renewals is %d: it must be 0 or more", p.MissedRenewals)
+	case p.Durability != ModeAsync && p.Durability != ModeQuorum:
+		return fmt.Errorf("policy durability is %q: give async or quorum", p.Durability)
+	case p.K < 1:
+		return fmt.Errorf("policy k is %d: at least one standby must have a commit; for none give durability async", p.K)
+	case p.WhenShort != ShortBlock && p.WhenShort != ShortDegrade:
+		return fmt.Errorf("policy when_short is %q: give block or degrade", p.WhenShort)
 	case p.LagLimit < 0:
 		return fmt.Errorf("policy lag_limit is %d: give bytes, 0 or more", p.LagLimit)
 	case float64(p.FenceDeadline+p.FenceTime)*(1+p.ClockError) > float64(p.TTL)*(1-p.ClockError):

@@ -23,6 +23,9 @@ const (
 	ReasonWaitingHeard    Reason = "waiting-for-heartbeats" // before an heir is chosen
 	ReasonBalloted        Reason = "ballot-given"           //
 	ReasonWaitingBallots  Reason = "waiting-for-ballots"    //
+	ReasonAbstains        Reason = "abstains"               // we told the primary so while etcd was lost
+	ReasonBlocked         Reason = "commits-wait"           // fewer than k standbys are left, and commits wait for them
+	ReasonSettling        Reason = "settling"               // writable, and k of the next voters do not have its WAL yet
 	ReasonWouldLose       Reason = "would-lose-too-much"    // the best candidate is beyond the lag limit
 	ReasonNoCandidate     Reason = "no-candidate"           // every ballot is vetoed or unknown
 	ReasonHungNoHeir      Reason = "hangs-without-heir"     // our server hangs, and nobody could take over
@@ -63,6 +66,12 @@ const (
 	ReasonElected       Reason = "elected"          // name the winner
 	ReasonVote          Reason = "vote"             // hang up and give a ballot
 	ReasonStartToVote   Reason = "start-to-vote"    // start detached, to know the end of WAL
+	ReasonSuspect       Reason = "vote-in-advance"  // the primary's sidecar and server are silent
+	ReasonWithdraw      Reason = "withdraw-ballot"  // the primary is heard again
+	ReasonOverruled     Reason = "voters-hung-up"   // quorum: name the winner, though the old primary may live
+	ReasonSynchronise   Reason = "synchronise"      // make the server wait for the voters
+	ReasonVoters        Reason = "voters"           // the record's durability follows the server's, or goes before it
+	ReasonDegrade       Reason = "degrade"          // fewer than k standbys are left: to async, by the policy
 	ReasonRejoin        Reason = "rejoin"           // start as a standby
 	ReasonRewind        Reason = "rejoin-by-rewind" //
 	ReasonClone         Reason = "rejoin-by-clone"  //

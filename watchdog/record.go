@@ -101,8 +101,9 @@ type Ballot struct {
 	Exact       bool     `json:"exact"`            // false: the position is unknown and counts towards no quorum
 	Fenced      bool     `json:"fenced,omitempty"` // given by the last taker after its verified fence
 	Vetoes      []Veto   `json:"vetoes,omitempty"`
-	Archive     bool     `json:"archive,omitempty"` // 13 and below: an archive is still read after hanging up
-	Token       string   `json:"token"`             // what its sidecar asks for before it serves WAL to the winner
+	Archive     bool     `json:"archive,omitempty"`   // 13 and below: an archive is still read after hanging up
+	Withdrawn   bool     `json:"withdrawn,omitempty"` // given in advance and taken back: it stands for nothing
+	Token       string   `json:"token"`               // what its sidecar asks for before it serves WAL to the winner
 	Priority    int      `json:"priority,omitempty"`
 	Site        string   `json:"site,omitempty"`
 	API         string   `json:"api"`
@@ -139,16 +140,17 @@ type EventKind string
 
 // The kinds of events.
 const (
-	EventAdopted   EventKind = "adopted"    // the record was created beside a running primary
-	EventRestored  EventKind = "restored"   // the primary wrote a lost record again
-	EventMembers   EventKind = "members"    // the primary confirmed another list of members
-	EventHandOver  EventKind = "hand-over"  // the old primary's sidecar named the heir
-	EventSurrender EventKind = "surrender"  // a holder gave its term up and named nobody
-	EventElection  EventKind = "election"   // an election was opened
-	EventNamed     EventKind = "named"      // an election named its winner
-	EventTaken     EventKind = "taken"      // the one named took the term
-	EventPromoted  EventKind = "promoted"   // the term is settled: the new primary accepts writes
-	EventRejoined  EventKind = "rejoined"   // a former primary or stray standby streams again
-	EventPossible  EventKind = "lost-range" // WAL that was or may be lost, as a range
-	EventProblem   EventKind = "problem"    // something needs a person
+	EventAdopted    EventKind = "adopted"    // the record was created beside a running primary
+	EventRestored   EventKind = "restored"   // the primary wrote a lost record again
+	EventMembers    EventKind = "members"    // the primary confirmed another list of members
+	EventHandOver   EventKind = "hand-over"  // the old primary's sidecar named the heir
+	EventSurrender  EventKind = "surrender"  // a holder gave its term up and named nobody
+	EventElection   EventKind = "election"   // an election was opened
+	EventNamed      EventKind = "named"      // an election named its winner
+	EventTaken      EventKind = "taken"      // the one named took the term
+	EventPromoted   EventKind = "promoted"   // the term is settled: the new primary accepts writes
+	EventDurability EventKind = "durability" // what a commit waits for has changed
+	EventRejoined   EventKind = "rejoined"   // a former primary or stray standby streams again
+	EventPossible   EventKind = "lost-range" // WAL that was or may be lost, as a range
+	EventProblem    EventKind = "problem"    // something needs a person
 )

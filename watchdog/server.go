@@ -18,10 +18,14 @@ type Server struct {
 	Streaming     bool   // the receiver streams
 	Diverged      bool   // its own history leaves the upstream's before its end: it can never stream from there
 	Latched       bool   // standby.signal (before 12: recovery.conf) lies in the data directory
+	Stamp         Term   // standby: the term with which its name is stamped in primary_conninfo
+	Sync          Sync   // primary: what it enforces
+	SyncFrom      LSN    // a position after which every commit has waited for Sync; 0: not known
 	Standbys      []Downstream
 	Vetoes        []Veto
-	NoRewind      string // why pg_rewind would not work here, empty if it would
-	Problem       string // what is wrong beside it (no data directory, wrong password …) and what to do
+	LowCommits    []string // primary in quorum: for whom synchronous_commit is set lower than on
+	NoRewind      string   // why pg_rewind would not work here, empty if it would
+	Problem       string   // what is wrong beside it (no data directory, wrong password …) and what to do
 
 	AnsweredAt  Instant // last time a bounded query on the kept connection succeeded, or an error proved that it lives
 	ConnectedAt Instant // last time a new connection was answered, with success or with an error that proves life
@@ -31,7 +35,8 @@ type Server struct {
 
 // Downstream is a standby as the primary sees it in pg_stat_replication.
 type Downstream struct {
-	Name      string // application_name
+	Name      string // application_name, without its stamp
+	Term      Term   // the stamp; 0: none
 	Streaming bool
 	Flushed   LSN
 	Replayed  LSN

@@ -39,6 +39,49 @@ func (r Record) electing(reason Reason, passedOver string) Record {
 func (r Record) handedOver(reason Reason, heir string, tail Tail) Record {
 	r = r.electing(reason, "")
 	r.Phase, r.Primary, r.Tail = PhasePromoting, heir, &tail
+	r.Next = r.nextDurability(heir)
+	return r
+}
+
+// overruled opens the next term and names its winner at once: enough voters have hung up on the old primary.
+func (r Record) overruled(winner string, tail *Tail) Record {
+	r = r.electing(ReasonOverruled, "")
+	r.Phase, r.Primary, r.Tail = PhasePromoting, winner, tail
+	r.Next = r.nextDurability(winner)
+	return r
+}
+
+// nextDurability is what the winner's server is to enforce from its first commit on; nil in async. A winner that is a voter
+// is replaced among them by the last server that took a term; an outsider leaves the voters as they are. The old voters stay
+// in force until k of the next have flushed past the fork, and until then the winner's own copy counts as one more:
+// Quorum + K + 1 > |both|.
+func (r Record) nextDurability(winner string) *Durability {
+	d := r.Durability
+	if d.Mode != ModeQuorum {
+		return nil
+	}
+	next := Durability{Mode: ModeQuorum, K: d.K, Voters: sorted(slices.Clone(d.Voters))}
+	if !d.Has(winner) {
+		return &next
+	}
+	after := []string{r.LastTaker.Name}
+	if r.Next != nil { // an unsettled term's: its winner took the place that another had
+		after = append(after, r.Next.Voters...)
+	}
+	for _, more := range [][]string{after, after[:1], nil} {
+		next.Voters = without(union(d.Voters, more), []string{winner})
+		next.K = min(d.K, len(next.Voters))
+		if d.Quorum()+next.K+1 > len(union(next.Voters, d.Voters)) && (next.K == d.K || more == nil) {
+			break
+		}
+	}
+	return &next
+}
+
+// enforcing changes the durability in force; what was to come after it has come, or is void.
+func (r Record) enforcing(reason Reason, d Durability) Record {
+	r = r.next(reason)
+	r.Durability, r.Next = d, nil
 	return r
 }
 
@@ -46,6 +89,7 @@ func (r Record) handedOver(reason Reason, heir string, tail Tail) Record {
 func (r Record) naming(winner string, tail *Tail) Record {
 	r = r.next(ReasonElected)
 	r.Phase, r.Primary, r.Tail = PhasePromoting, winner, tail
+	r.Next = r.nextDurability(winner)
 	return r
 }
 
@@ -56,7 +100,7 @@ func (r Record) taken(incarnation string) Record {
 	return r
 }
 
-// settled says that the one named is writable, on that timeline.
+// settled says that the one named is writable, on that timeline. In quorum the old voters stay in force beside the next.
 func (r Record) settled(timeline Timeline, fork LSN) Record {
 	r = r.next(ReasonPromoted)
 	r.Phase, r.Timeline, r.Fork, r.Tail, r.PassedOver = PhaseNormal, timeline, fork, nil, ""

@@ -10,6 +10,7 @@ type View struct {
 	Cluster *Cluster // the last linearizable read; nil before the first
 	ReadAt  Instant  // when that read was sent
 	ReadGap bool     // a read has failed since the last decision: silence cannot be counted across it
+	Abstain Instant  // until then we take no part in any election: we told the primary so while etcd was lost
 	Peers   map[string]Peer
 	Flight  Flight // the operation under way, if any
 	Memory  Memory // our own, from the decision before
@@ -40,16 +41,18 @@ type Admission struct {
 	Term     Term   `json:"term"`     // the highest seen, with its Seq: a store that is behind is refused (F19)
 	Seq      uint64 `json:"seq"`
 	Promised Term   `json:"promised"` // we never follow a primary of a lower term
+	Advance  Term   `json:"advance"`  // as Promised, in advance of that term's opening: until the ballot is withdrawn
 	Held     Term   `json:"held"`     // the last term that we took
 }
 
 // Trust is the time for which our server may accept writes under a term of ours.
 type Trust struct {
-	Term  Term    // 0: we hold none
-	From  Instant // the earlier send of the last renewal acknowledged
-	Until Instant // taken back from a guard that was armed with this; 0: renewed by this process
-	Rev   int64   // mod revision of primary.term as that renewal left it
-	Lost  bool    // a renewal found that another has written primary.term: our term is over
+	Term     Term    // 0: we hold none
+	From     Instant // the earlier send of the last renewal acknowledged
+	Until    Instant // taken back from a guard that was armed with this; 0: renewed by this process
+	Rev      int64   // mod revision of primary.term as that renewal left it
+	Failsafe bool    // won from the other members and not from etcd, which is lost
+	Lost     bool    // a renewal found that another has written primary.term: our term is over
 }
 
 // Peer is what heartbeats have shown of another member.
@@ -57,6 +60,9 @@ type Peer struct {
 	Member
 	HeardAt    Instant // last answer
 	AnsweredAt Instant // last answer or refusal: the host lives
+	ServerAt   Instant // last time that its PostgreSQL answered us; asked only while its sidecar is silent
+	KnockedAt  Instant // when we last knocked at its PostgreSQL in vain
+	StreamedAt Instant // last time that our server saw it stream, under this term's name
 }
 
 // Flight is an operation that the sidecar carries out beside its loop.
@@ -88,6 +94,8 @@ type Memory struct {
 	NotStreamingSince Instant // our standby has had an upstream and has not streamed
 	ProddedAt         Instant // the receiver was last prodded
 	GuardlessSince    Instant // we hold a term and no guard watches our server
+	TermSince         Instant // we have seen this term
+	ShortSince        Instant // fewer standbys than k could be voters
 
 	StartTried Instant // our server was last started: one that dies at once is not started again at once
 

@@ -9,12 +9,16 @@ func voter(v View) Decision {
 		return v.wait(ReasonOperating, string(v.Flight.Kind))
 	case s.Role == RoleDown && !s.Gone:
 		return v.fence(ReasonLeftBehind, true, "the postmaster has exited and left processes behind")
-	case cast && given.Exact && given.Incarnation == v.Me.Incarnation && s.Role == RoleStandby: // an unknown position is looked for again
+	case v.abstains():
+		return v.wait(ReasonAbstains, v.abstention())
+	case cast && given.Exact && !given.Withdrawn && given.Incarnation == v.Me.Incarnation && s.Role == RoleStandby: // an unknown position is looked for again
 		return v.wait(ReasonBalloted, "waiting for the election to be decided")
 	case s.Gone && v.retry(ActStart):
 		return v.do(ActStart, ReasonStartToVote, "starting detached, to know where the WAL ends")
 	case s.Role == RoleStandby && v.retry(ActBallot):
-		return v.do(ActBallot, ReasonVote, "promising the term, hanging up, and giving the exact position")
+		d := v.do(ActBallot, ReasonVote, "promising the term, hanging up, and giving the exact position")
+		d.Actions[0].Ballot = v.Cluster.Record.Term
+		return d
 	case v.Flight.Failed != "":
 		return v.wait(ReasonRetryLater, string(v.Flight.Failed)+" failed a moment ago")
 	default:

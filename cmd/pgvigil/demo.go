@@ -13,6 +13,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/pgvigil/pgvigil/test/lab"
+	"github.com/pgvigil/pgvigil/watchdog"
 )
 
 // demoBound is the longest that the demo may take, whatever happens.
@@ -33,6 +34,7 @@ func demoCommand() *cli.Command {
 			&cli.BoolFlag{Name: "keep", Usage: "leave the cluster up at the end, until Ctrl-C, and say how to look at it and break it"},
 			&cli.StringSliceFlag{Name: "scenario", Usage: "only this one, again and again if named again: " + strings.Join(names, ", ")},
 			&cli.StringFlag{Name: "preset", Value: "default", Usage: "policy: default or tight"},
+			&cli.StringFlag{Name: "durability", Value: "async", Usage: "policy: async, or quorum, in which nothing acknowledged is ever lost"},
 			&cli.StringFlag{Name: "bin-dir", Usage: "PostgreSQL's programs (default: the newest found)"},
 		},
 		Action: func(c *cli.Context) error {
@@ -47,7 +49,15 @@ func demoCommand() *cli.Command {
 			if d.json {
 				d.told = c.App.ErrWriter
 			}
-			return d.run(c.Context, chosen, lab.Options{BinDir: c.String("bin-dir"), Preset: c.String("preset"), Embedded: true})
+			o := lab.Options{BinDir: c.String("bin-dir"), Preset: c.String("preset"), Embedded: true}
+			switch d.durability = watchdog.Mode(c.String("durability")); d.durability {
+			case watchdog.ModeAsync:
+			case watchdog.ModeQuorum:
+				o.Policy = "durability: quorum"
+			default:
+				return fail(exitUsage, fmt.Errorf("durability %q: give async or quorum", d.durability))
+			}
+			return d.run(c.Context, chosen, o)
 		},
 	}
 }
@@ -56,6 +66,7 @@ func demoCommand() *cli.Command {
 type demo struct {
 	out, told  io.Writer
 	json, keep bool
+	durability watchdog.Mode
 	cluster    *lab.Cluster
 	writer     *lab.Writer
 	from       time.Time // the fault

@@ -128,7 +128,8 @@ func (d *demo) judge(ctx context.Context, s scenario, fresh *lab.Node, r result)
 		return r, err
 	}
 	r.Acked, r.Lost, r.Reported = v.Acked, len(v.Lost), d.lostRange(ctx)
-	r.OK = len(v.Phantom) == 0 && (r.Lost == 0 || s.mayLose && r.Reported != "")
+	mayLose := s.mayLose && d.durability == watchdog.ModeAsync
+	r.OK = len(v.Phantom) == 0 && (r.Lost == 0 || mayLose && r.Reported != "")
 	if r.Lost == 0 {
 		r.Reported = ""
 	}

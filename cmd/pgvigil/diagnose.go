@@ -119,10 +119,23 @@ func primaryProblems(r report) []problem {
 			what = "the primary " + row.Name + " accepts no writes under unexpired trust"
 		}
 		return []problem{{broken, row.Name, what + says(r, row.Name), "wait; if it lasts, see its sidecar's and PostgreSQL's logs"}}
+	case row.Live && (row.decision.Reason == watchdog.ReasonBlocked || row.decision.Reason == watchdog.ReasonSettling):
+		return append(lowCommits(row), problem{degraded, row.Name, row.decision.Detail, ""})
+	case row.Live && row.failsafe:
+		return []problem{{degraded, row.Name, "etcd is lost, and the primary " + row.Name + " goes on because the other members let it", "bring etcd back: no failover is possible without it"}}
 	case row.Live && row.guardless:
 		return []problem{{degraded, row.Name, "no guard watches the primary " + row.Name, "see why in its sidecar's log; the primary hands over without one"}}
+	default:
+		return lowCommits(row)
 	}
-	return nil
+}
+
+// lowCommits are settings by which commits wait for no standby.
+func lowCommits(row memberRow) (found []problem) {
+	for _, what := range row.lowCommits {
+		found = append(found, problem{degraded, row.Name, "commits that quorum does not cover: " + what, "reset it, or accept that a failover may lose them"})
+	}
+	return found
 }
 
 // memberProblems are those of one member beside its being primary.

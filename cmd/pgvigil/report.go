@@ -61,7 +61,10 @@ type memberRow struct {
 
 	guardless bool // it is live and has no guard
 	paused    bool
-	decision  api.DecisionStatus
+	failsafe  bool // etcd is lost, and the others let it go on
+
+	lowCommits []string
+	decision   api.DecisionStatus
 }
 
 // buildReport puts together what etcd holds and what the members say.
@@ -108,7 +111,7 @@ func newRow(name string, m watchdog.Member, l live) memberRow {
 		m.Streaming, m.Upstream = s.Server.Streaming, s.Server.Upstream
 		row.Live, row.Writable, row.TrustLeftMS = true, s.Writable, s.TrustLeftMS
 		row.LagBytes, row.LagSeconds = s.Server.LagBytes, s.Server.LagSeconds
-		row.guardless = !s.GuardReady
+		row.guardless, row.failsafe, row.lowCommits = !s.GuardReady, s.Failsafe, s.Server.LowCommits
 		row.paused, row.decision = s.Server.ReplayPaused, s.Decision
 	}
 	row.Role, row.Timeline, row.Received, row.Replayed = m.Role, m.Timeline, m.Received, m.Replayed

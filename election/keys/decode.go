@@ -38,9 +38,12 @@ func (l Layout) Decode(kvs []KV) watchdog.Cluster {
 			d.cluster.Garbage[kv.Key] = err.Error()
 		}
 	}
-	d.cluster.Ballots = map[string]watchdog.Cast{}
+	d.cluster.Ballots, d.cluster.Advance = map[string]watchdog.Cast{}, map[string]watchdog.Cast{}
 	if r := d.cluster.Record; r != nil && d.ballots[r.Term] != nil {
 		d.cluster.Ballots = d.ballots[r.Term]
+	}
+	if r := d.cluster.Record; r != nil && d.ballots[r.Term+1] != nil {
+		d.cluster.Advance = d.ballots[r.Term+1]
 	}
 	slices.SortFunc(d.cluster.Ledger, func(a, b watchdog.LedgerEntry) int { return cmp.Compare(a.Term, b.Term) })
 	return d.cluster

@@ -52,7 +52,7 @@ func TestEtcdLeaderChangeAndOneMemberLost(t *testing.T) {
 
 // F6: etcd's quorum is lost. Without failsafe the primary is fenced before its trust ends, and comes back by itself.
 func TestEtcdQuorumLost(t *testing.T) {
-	c := whole(t)
+	c := whole(t, func(o *lab.Options) { o.Policy = "failsafe: false" })
 	for i := range 2 {
 		c.strike(c.Etcd[i].Kill())
 	}

@@ -2,10 +2,12 @@ package e2e
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -178,6 +180,17 @@ func (c *cluster) keys() watchdog.Cluster {
 		return err == nil && keys.Record != nil
 	}))
 	return keys
+}
+
+// status is what the command says.
+func (c *cluster) status() string {
+	c.t.Helper()
+	out, err := exec.CommandContext(c.ctx, program, "status", "--cluster", lab.Name, "--etcd", strings.Join(c.Endpoints(), ",")).CombinedOutput()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) { // its exit code tells of the cluster
+		c.must(err)
+	}
+	return string(out)
 }
 
 // events are what happened since the strike, by kind.

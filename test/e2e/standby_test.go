@@ -151,27 +151,18 @@ func (c *cluster) crashed(nodes []*lab.Node) *lab.Node {
 
 // F58, F59: the old primary's sidecar dies at each step of its way back, its WAL diverged.
 func TestSidecarKilledAtEachStepOfARejoin(t *testing.T) {
-	for _, step := range []string{"rejoin-start", "rejoin-receipt", "rejoin-rewind", "rewind-run", "rewind-restore", "rejoin-rewound"} {
-		t.Run(step, func(t *testing.T) {
-			c := whole(t)
-			old := c.primary
-			c.diverge()
-			old.Env("PGVIGIL_CRASH_AT=" + step)
-			c.must(old.StartSidecar())
-			c.crashed([]*lab.Node{old})
-			old.Env()
-			c.must(old.StartSidecar())
-			c.must(c.WaitStreaming(c.ctx, rejoin, old))
-			c.settledWith(100000)
-		})
-	}
+	killedOnTheWayBack(t, "", "rejoin-start", "rejoin-receipt", "rejoin-rewind", "rewind-run", "rewind-restore", "rejoin-rewound")
 }
 
 // F59: the sidecar dies at each step of a clone.
 func TestSidecarKilledAtEachStepOfAClone(t *testing.T) {
-	for _, step := range []string{"rejoin-clone", "clone-copy", "clone-swap", "clone-start", "clone-keep"} {
+	killedOnTheWayBack(t, "wal_log_hints = off", "rejoin-clone", "clone-copy", "clone-swap", "clone-start", "clone-keep")
+}
+
+func killedOnTheWayBack(t *testing.T, settings string, steps ...string) {
+	for _, step := range steps {
 		t.Run(step, func(t *testing.T) {
-			c := whole(t, func(o *lab.Options) { o.Settings = "wal_log_hints = off" })
+			c := whole(t, func(o *lab.Options) { o.Settings = settings })
 			old := c.primary
 			c.diverge()
 			old.Env("PGVIGIL_CRASH_AT=" + step)

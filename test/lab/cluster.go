@@ -29,6 +29,7 @@ type Options struct {
 	Nodes      int    // 0: three
 	Embedded   bool   // etcd's members run inside the sidecars; else Debian's etcd runs as three processes
 	Preset     string // of the policy; empty: default
+	Policy     string // lines of the policy, as "durability: quorum"
 	Settings   string // lines for every server's postgresql.conf
 }
 

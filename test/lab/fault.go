@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"github.com/pgvigil/pgvigil/test/freeport"
 	"os"
 	"path/filepath"
 	"slices"
@@ -12,6 +11,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/pgvigil/pgvigil/test/freeport"
 )
 
 var errMissed = errors.New("the fault did not hit")

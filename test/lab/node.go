@@ -90,11 +90,6 @@ func (n *Node) initialise(context.Context) error {
 	return appendTo(filepath.Join(n.DataDir(), "pg_hba.conf"), "host replication all 127.0.0.1/32 trust")
 }
 
-// copyFrom makes a standby of up, as somebody does by hand.
-func (n *Node) copyFrom(_ context.Context, up *Node) error {
-	return n.run("pg_basebackup", "-h", "127.0.0.1", "-p", fmt.Sprint(up.Port), "-U", "replicator", "-D", n.DataDir(), "-R", "-c", "fast", "--no-sync")
-}
-
 // StartServer starts the server by hand, and waits until it answers.
 func (n *Node) StartServer(ctx context.Context) error {
 	if err := n.reaped(ctx); err != nil {
@@ -168,8 +163,14 @@ func (n *Node) config() string {
 	}
 	fmt.Fprintf(&b, "postgres:\n  data_dir: %s\n  address: %s\n  replication: user=replicator\napi:\n  listen: 127.0.0.1:%d\nlog:\n  level: debug\n",
 		n.DataDir(), n.Address(), n.APIPort)
-	if n.options.Preset != "" {
-		fmt.Fprintf(&b, "policy:\n  preset: %s\n", n.options.Preset)
+	if n.options.Preset != "" || n.options.Policy != "" {
+		b.WriteString("policy:\n")
+		if n.options.Preset != "" {
+			fmt.Fprintf(&b, "  preset: %s\n", n.options.Preset)
+		}
+		for line := range strings.Lines(n.options.Policy) {
+			fmt.Fprintf(&b, "  %s\n", strings.TrimSpace(line))
+		}
 	}
 	return b.String()
 }

@@ -40,9 +40,14 @@ func (c *Cluster) spawn(name string, env []string, program string, args ...strin
 	return p, nil
 }
 
-// run runs a program as the servers' user to its end. Its output stands in the error.
+// run runs one of PostgreSQL's programs as runPath does.
 func (c *Cluster) run(program string, args ...string) error {
-	cmd := exec.Command(filepath.Join(c.options.BinDir, program), args...)
+	return c.runPath(filepath.Join(c.options.BinDir, program), args...)
+}
+
+// runPath runs a program as the servers' user to its end. Its output stands in the error.
+func (c *Cluster) runPath(program string, args ...string) error {
+	cmd := exec.Command(program, args...)
 	cmd.Dir = c.Dir
 	cmd.Env = append(os.Environ(), "LC_ALL=C")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: c.as, Setsid: true}
@@ -55,7 +60,7 @@ func (c *Cluster) run(program string, args ...string) error {
 	cmd.Stdout, cmd.Stderr = out, out // a file: a daemon that inherits it keeps nobody waiting
 	if err := cmd.Run(); err != nil {
 		said, _ := os.ReadFile(out.Name())
-		return fmt.Errorf("%s: %w: %s", program, err, said)
+		return fmt.Errorf("%s: %w: %s", filepath.Base(program), err, said)
 	}
 	return nil
 }

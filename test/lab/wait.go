@@ -74,7 +74,7 @@ func (c *Cluster) WaitPrimary(ctx context.Context, within time.Duration, not ...
 }
 
 // WaitWhole waits until there is a settled primary, every other node streams from it and has replayed what it has, and
-// all are confirmed members.
+// all are confirmed members; where the lab's policy is quorum, voters too.
 func (c *Cluster) WaitWhole(ctx context.Context, within time.Duration) (primary *Node, err error) {
 	err = c.Until(ctx, "a primary with every other node streaming from it", within, func() bool {
 		primary = c.Primary(ctx)
@@ -86,6 +86,10 @@ func (c *Cluster) WaitWhole(ctx context.Context, within time.Duration) (primary 
 func (c *Cluster) whole(ctx context.Context, primary *Node) bool {
 	keys, err := c.Read(ctx)
 	if err != nil || keys.Record == nil || len(keys.Record.Members) < len(c.Nodes) || keys.Leader == "" || len(keys.Members) < len(c.Nodes) {
+		return false
+	}
+	if d := keys.Record.Durability; strings.Contains(c.options.Policy, "durability: quorum") &&
+		(d.Mode != watchdog.ModeQuorum || keys.Record.Next != nil || len(d.Voters) < len(c.Nodes)-1) {
 		return false
 	}
 	for _, n := range c.Nodes {

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -29,6 +31,7 @@ type Writer struct {
 type ack struct {
 	id   int64
 	node string
+	sent time.Time
 	at   time.Time
 }
 
@@ -75,13 +78,24 @@ func (w *Writer) fresh(ctx context.Context, n *Node) {
 
 // connect opens a session on a node that accepts writes, nil elsewhere. It does not wait long: a stopped postmaster never
 // answers.
-func (w *Writer) connect(ctx context.Context, n *Node) *pgx.Conn {
+func (w *Writer) connect(ctx context.Context, n *Node) *session {
 	bounded, cancel := context.WithTimeout(ctx, 300*time.Millisecond)
 	defer cancel()
-	conn, err := pgx.Connect(bounded, n.Conninfo())
+	config, err := pgx.ParseConfig(n.Conninfo())
 	if err != nil {
 		return nil
 	}
+	s := &session{}
+	config.OnNotice = func(_ *pgconn.PgConn, notice *pgconn.Notice) {
+		if strings.Contains(notice.Message, "synchronous replication") {
+			s.doubt.Store(true)
+		}
+	}
+	conn, err := pgx.ConnectConfig(bounded, config)
+	if err != nil {
+		return nil
+	}
+	s.Conn = conn
 	var standby bool
 	if err := conn.QueryRow(bounded, "SELECT pg_is_in_recovery()").Scan(&standby); err != nil || standby {
 		closing, done := context.WithTimeout(context.WithoutCancel(ctx), 100*time.Millisecond)
@@ -89,13 +103,19 @@ func (w *Writer) connect(ctx context.Context, n *Node) *pgx.Conn {
 		done()
 		return nil
 	}
-	return conn
+	return s
+}
+
+// session is one of the writer's.
+type session struct {
+	*pgx.Conn
+	doubt atomic.Bool // the server said that a commit may not have reached the standbys
 }
 
 // insertOn inserts one row and says whether the session is good for another. It waits a moment; an answer that comes
 // later still counts.
-func (w *Writer) insertOn(ctx context.Context, conn *pgx.Conn, n *Node, source string) bool {
-	id := w.cluster.ids.Add(1)
+func (w *Writer) insertOn(ctx context.Context, conn *session, n *Node, source string) bool {
+	id, sent := w.cluster.ids.Add(1), time.Now()
 	w.note(func() { w.unknown[id] = true })
 	done := make(chan bool, 1)
 	go func() {
@@ -103,7 +123,10 @@ func (w *Writer) insertOn(ctx context.Context, conn *pgx.Conn, n *Node, source s
 		defer cancel()
 		_, err := conn.Exec(bounded, "INSERT INTO written (id) VALUES ($1)", id)
 		at := time.Now()
-		w.outcome(id, n, source, at, err)
+		if conn.doubt.Load() {
+			err = errors.New("the wait for standbys was cancelled") // PostgreSQL calls it a success, with a warning (F37)
+		}
+		w.outcome(ack{id, n.Name, sent, at}, source, err)
 		done <- err == nil
 	}()
 	select {
@@ -116,13 +139,14 @@ func (w *Writer) insertOn(ctx context.Context, conn *pgx.Conn, n *Node, source s
 	}
 }
 
-func (w *Writer) outcome(id int64, n *Node, source string, at time.Time, err error) {
+func (w *Writer) outcome(a ack, source string, err error) {
+	id := a.id
 	var refused *pgconn.PgError
 	w.note(func() {
 		switch {
 		case err == nil:
 			delete(w.unknown, id)
-			w.acked = append(w.acked, ack{id: id, node: n.Name, at: at})
+			w.acked = append(w.acked, a)
 			w.bySource[source]++
 		case errors.As(err, &refused) && refused.Code == "25006": // read-only: it never began
 			delete(w.unknown, id)
@@ -148,6 +172,40 @@ func (w *Writer) Acked() int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return len(w.acked)
+}
+
+// AckedSince is how many writes the node has acknowledged since.
+func (w *Writer) AckedSince(n *Node, since time.Time) int {
+	return w.count(func(a ack) bool { return a.node == n.Name && a.at.After(since) })
+}
+
+// SentAndAckedBy is how many writes that were sent to the node after since it has acknowledged.
+func (w *Writer) SentAndAckedBy(n *Node, since time.Time) int {
+	return w.count(func(a ack) bool { return a.node == n.Name && a.sent.After(since) })
+}
+
+func (w *Writer) count(which func(ack) bool) (n int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, a := range w.acked {
+		if which(a) {
+			n++
+		}
+	}
+	return n
+}
+
+// FirstAck is when the node first acknowledged a write after from; now if it has not.
+func (w *Writer) FirstAck(n *Node, from time.Time) time.Time {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	first := time.Now()
+	for _, a := range w.acked {
+		if a.node == n.Name && a.at.After(from) && a.at.Before(first) {
+			first = a.at
+		}
+	}
+	return first
 }
 
 // Gap is the longest time between two acknowledged writes, from the last one before from up to now.

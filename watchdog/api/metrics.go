@@ -55,6 +55,12 @@ var (
 	descHandOvers  = gauge("hand_overs_total", "Terms that this sidecar handed over or surrendered.")
 	descElections  = gauge("elections_total", "Elections that this sidecar opened as leader.")
 	descHeartsLost = gauge("heartbeats_lost_total", "Heartbeats to other members that were not answered in time.")
+	descQuorum     = gauge("durability_quorum", "1 while the record's durability is quorum, 0 in async.")
+	descWanted     = gauge("durability_wanted_quorum", "1 while the policy asks for quorum.")
+	descVoters     = gauge("durability_voters", "Voters of the record's durability.")
+	descFailsafe   = gauge("failsafe", "1 while the trust was won from the other members because etcd is lost.")
+	descLowCommits = gauge("low_commit_settings", "Settings by which commits wait for no standby though the policy asks for quorum.")
+	descFailsafes  = gauge("failsafe_rounds_total", "Rounds of questions that prolonged the trust while etcd was lost.")
 	descReadErrors = gauge("etcd_read_errors_total", "Reads of etcd that failed.")
 )
 
@@ -93,6 +99,10 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 	count(descElections, s.Counters.Elections)
 	count(descHeartsLost, s.Counters.HeartbeatsLost)
 	count(descReadErrors, s.Counters.StoreReadErrors)
+	count(descFailsafes, s.Counters.Failsafes)
+	set(descFailsafe, truth(s.View.Trust.Failsafe))
+	set(descWanted, truth(s.View.Policy.Durability == watchdog.ModeQuorum))
+	set(descLowCommits, float64(len(s.View.Server.LowCommits)))
 }
 
 type setter func(d *prometheus.Desc, value float64, labels ...string)
@@ -106,6 +116,8 @@ func collectCluster(s Snapshot, set setter) {
 	set(descLeader, truth(cluster.Leader != "" && cluster.Leader == s.View.Me.Name))
 	if r := cluster.Record; r != nil {
 		set(descTerm, float64(r.Term))
+		set(descQuorum, truth(r.Durability.Mode == watchdog.ModeQuorum))
+		set(descVoters, float64(len(r.Durability.Voters)))
 		for _, phase := range []watchdog.Phase{watchdog.PhaseNormal, watchdog.PhaseElecting, watchdog.PhasePromoting} {
 			set(descPhase, truth(r.Phase == phase), string(phase))
 		}

@@ -123,6 +123,7 @@ func (s *Server) routes() http.Handler {
 	mux.HandleFunc("GET /status", s.status)
 	mux.Handle("GET /metrics", s.metrics())
 	mux.HandleFunc("POST /heartbeat", s.heartbeat)
+	mux.HandleFunc("POST /failsafe", s.failsafe)
 	mux.HandleFunc("GET /tail", s.tail)
 	return mux
 }

@@ -297,3 +297,7 @@ func TestLag(t *testing.T) {
 }
 
 var errBroken = errors.New("disk gone")
+
+func (s *stage) Failsafe(_ context.Context, q watchdog.FailsafeQuestion) watchdog.FailsafeAnswer {
+	return watchdog.FailsafeAnswer{Member: s.Self().Name, Yes: q.Term == 7, Why: "term"}
+}

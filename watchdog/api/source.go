@@ -9,7 +9,7 @@ import (
 )
 
 // Source is what the API shows and asks of the sidecar; *sidecar.Sidecar is one. All calls are safe from any goroutine and
-// return at once, but for ServeTail.
+// return at once, but for Failsafe and ServeTail.
 type Source interface {
 	// Self is what this member says of itself, as of now.
 	Self() watchdog.Member
@@ -17,6 +17,8 @@ type Source interface {
 	Heard(peer watchdog.Member)
 	// Snapshot is the last view and decision of the loop.
 	Snapshot() Snapshot
+	// Failsafe answers a primary that has lost etcd. It may take as long as ctx allows, and a yes binds us.
+	Failsafe(ctx context.Context, question watchdog.FailsafeQuestion) watchdog.FailsafeAnswer
 	// ServeTail writes raw WAL of the timeline in [from, to) to the one who names the token: ErrForbidden otherwise.
 	ServeTail(ctx context.Context, token string, timeline watchdog.Timeline, from, to watchdog.LSN, w io.Writer) error
 }

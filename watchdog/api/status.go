@@ -17,6 +17,8 @@ type Status struct {
 	Server      ServerStatus       `json:"server"`
 	Writable    bool               `json:"writable"`
 	TrustLeftMS int64              `json:"trust_left_ms"`
+	Failsafe    bool               `json:"failsafe,omitempty"`   // the trust was won from the other members: etcd is lost
+	AbstainMS   int64              `json:"abstain_ms,omitempty"` // for so long it takes no part in elections
 	LoopAgeMS   int64              `json:"loop_age_ms"`
 	Leader      bool               `json:"leader"`
 	GuardReady  bool               `json:"guard_ready"`
@@ -45,6 +47,15 @@ type ServerStatus struct {
 	Standbys     []string          `json:"standbys,omitempty"`    // that stream from it
 	Vetoes       []watchdog.Veto   `json:"vetoes,omitempty"`
 	Problem      string            `json:"problem,omitempty"`
+	Sync         *SyncStatus       `json:"sync,omitempty"`        // a primary's that waits for standbys
+	LowCommits   []string          `json:"low_commits,omitempty"` // quorum: whose commits wait for nobody
+}
+
+// SyncStatus is what a primary's commits wait for.
+type SyncStatus struct {
+	K       int      `json:"k"`
+	Voters  []string `json:"voters"`
+	Foreign bool     `json:"foreign,omitempty"` // the setting is not pgvigil's
 }
 
 // DecisionStatus is the loop's last decision.
@@ -63,18 +74,19 @@ type OperationStatus struct {
 
 // RecordStatus is the cluster's record as this sidecar last read it.
 type RecordStatus struct {
-	Term       watchdog.Term       `json:"term"`
-	Seq        uint64              `json:"seq"`
-	Phase      watchdog.Phase      `json:"phase"`
-	Primary    string              `json:"primary,omitempty"`
-	Taken      bool                `json:"taken"`
-	Timeline   watchdog.Timeline   `json:"timeline"`
-	Members    []string            `json:"members"`
-	Durability watchdog.Durability `json:"durability"`
-	Leader     string              `json:"leader,omitempty"`
-	Reason     watchdog.Reason     `json:"reason"`
-	Since      time.Time           `json:"since"`
-	ReadAgeMS  int64               `json:"read_age_ms"`
+	Term       watchdog.Term        `json:"term"`
+	Seq        uint64               `json:"seq"`
+	Phase      watchdog.Phase       `json:"phase"`
+	Primary    string               `json:"primary,omitempty"`
+	Taken      bool                 `json:"taken"`
+	Timeline   watchdog.Timeline    `json:"timeline"`
+	Members    []string             `json:"members"`
+	Durability watchdog.Durability  `json:"durability"`
+	Next       *watchdog.Durability `json:"next_durability,omitempty"`
+	Leader     string               `json:"leader,omitempty"`
+	Reason     watchdog.Reason      `json:"reason"`
+	Since      time.Time            `json:"since"`
+	ReadAgeMS  int64                `json:"read_age_ms"`
 }
 
 // PeerStatus is what heartbeats have shown of another member. An age of -1 means never.
@@ -97,6 +109,7 @@ func statusOf(s Snapshot, options Options) Status {
 		GuardReady: v.Me.GuardReady, Admitted: v.Me.Admitted, Peers: []PeerStatus{},
 		Decision: DecisionStatus{Reason: s.Decision.Reason, Detail: s.Decision.Detail, Actions: []watchdog.ActionKind{}},
 	}
+	status.Failsafe, status.AbstainMS = v.Trust.Failsafe, max(0, v.Abstain.Since(v.Now).Milliseconds())
 	for _, action := range s.Decision.Actions {
 		status.Decision.Actions = append(status.Decision.Actions, action.Kind)
 	}
@@ -113,7 +126,7 @@ func statusOf(s Snapshot, options Options) Status {
 		if r := c.Record; r != nil {
 			status.Record = &RecordStatus{
 				Term: r.Term, Seq: r.Seq, Phase: r.Phase, Primary: r.Primary, Taken: r.Taken, Timeline: r.Timeline,
-				Members: r.Members, Durability: r.Durability, Leader: c.Leader, Reason: r.Reason, Since: r.Since,
+				Members: r.Members, Durability: r.Durability, Next: r.Next, Leader: c.Leader, Reason: r.Reason, Since: r.Since,
 				ReadAgeMS: ageMS(s, v.ReadAt),
 			}
 		}
@@ -127,6 +140,10 @@ func serverStatus(s Snapshot, memory *Lag) ServerStatus {
 		Role: server.Role, PID: server.PID, Timeline: server.Timeline, Received: server.Received, Replayed: server.Replayed,
 		Streaming: server.Streaming, ReplayPaused: server.ReplayPaused, Diverged: server.Diverged, Latched: server.Latched,
 		Upstream: server.Upstream, Vetoes: server.Vetoes, Problem: server.Problem,
+	}
+	status.LowCommits = server.LowCommits
+	if server.Role == watchdog.RolePrimary && (server.Sync.K > 0 || server.Sync.Foreign) {
+		status.Sync = &SyncStatus{server.Sync.K, server.Sync.Voters, server.Sync.Foreign}
 	}
 	for _, d := range server.Standbys {
 		if d.Streaming {

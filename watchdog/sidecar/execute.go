@@ -29,6 +29,7 @@ func (s *Sidecar) admit(a watchdog.Admission) error {
 	err := s.journal.change(func(k *kept) {
 		first = k.Admission.SystemID == ""
 		a.Promised, a.Held = max(a.Promised, k.Admission.Promised), max(a.Held, k.Admission.Held)
+		a.Advance = k.Admission.Advance // its own operations write it
 		k.Admission = a
 	})
 	if err != nil {
@@ -93,6 +94,9 @@ func (s *Sidecar) applied(v watchdog.View, change watchdog.Change, sent watchdog
 		_ = s.admit(watchdog.Admission{
 			SystemID: r.SystemID, StoreID: v.Cluster.StoreID, Term: r.Term, Seq: r.Seq, Promised: v.Me.Admitted.Promised, Held: r.Term,
 		})
+	}
+	if change.Event != nil && change.Event.Kind == watchdog.EventDurability {
+		s.options.Crash("durability")
 	}
 	if change.Event != nil && change.Event.Kind == watchdog.EventElection {
 		s.with(func(st *state) { st.counters.Elections++ })
@@ -219,7 +223,11 @@ func (s *Sidecar) operate(ctx context.Context, v watchdog.View, d watchdog.Decis
 	case watchdog.ActHandOver:
 		return s.handOver(ctx, v, d, a)
 	case watchdog.ActBallot:
-		return s.vote(ctx, v)
+		return s.vote(ctx, v, a.Ballot)
+	case watchdog.ActWithdraw:
+		return s.withdraw(ctx, v, a.Ballot)
+	case watchdog.ActSynchronise:
+		return s.synchronise(ctx, v, a.Sync)
 	case watchdog.ActPromote:
 		return s.promote(ctx, v)
 	case watchdog.ActLatch:

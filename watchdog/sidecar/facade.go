@@ -20,6 +20,7 @@ type counters struct {
 	Elections       uint64
 	HeartbeatsLost  uint64
 	StoreReadErrors uint64
+	Failsafes       uint64
 }
 
 // Snapshot is the state of the sidecar at one moment, for its API.
@@ -66,7 +67,9 @@ func (s *Sidecar) Heard(peer watchdog.Member) {
 		if own, known := st.peers[peer.Name]; !known || own.Streaming != peer.Streaming {
 			signal(s.wake)
 		}
-		st.peers[peer.Name] = watchdog.Peer{Member: peer, HeardAt: now, AnsweredAt: now}
+		p := st.peers[peer.Name]
+		p.Member, p.HeardAt, p.AnsweredAt = peer, now, now
+		st.peers[peer.Name] = p
 	})
 }
 

@@ -117,6 +117,13 @@ type Postgres interface {
 	// history of every number on the way), resumed replay, ended sessions, trigger and
 	// wake; it returns when the server is writable. step is called before each step, for crash points and timings.
 	Promote(ctx context.Context, timeline watchdog.Timeline, step func(name string)) (Promotion, error)
+	// Synchronise makes every commit of a primary wait for sync, and returns a position after which each has; on a standby it
+	// is in force once that is promoted, and the position is 0.
+	Synchronise(ctx context.Context, sync watchdog.Sync) (from watchdog.LSN, err error)
+	// LowCommits says for whom synchronous_commit is set lower than on.
+	LowCommits(ctx context.Context) ([]string, error)
+	// KnockAt is Knock at another member's server.
+	KnockAt(ctx context.Context, address string) error
 	// Checkpoint asks for one and waits.
 	Checkpoint(ctx context.Context) error
 	// History returns where the timeline forked off its parent, from the server's own history file.
@@ -153,6 +160,8 @@ type Peers interface {
 	// Heartbeat tells the member at api of ourselves, and returns what it says of itself. answered: the host answered,
 	// be it with a refusal or a reset.
 	Heartbeat(ctx context.Context, api string, self watchdog.Member) (peer watchdog.Member, answered bool, err error)
+	// Failsafe asks the member at api to let us go on though etcd is lost.
+	Failsafe(ctx context.Context, api string, question watchdog.FailsafeQuestion) (watchdog.FailsafeAnswer, error)
 	// Tail asks for the raw WAL in [from, tail.End).
 	Tail(ctx context.Context, tail watchdog.Tail, from watchdog.LSN) (io.ReadCloser, error)
 }

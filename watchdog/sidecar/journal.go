@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 
 	"golang.org/x/sys/unix"
@@ -29,6 +30,8 @@ type kept struct {
 	Admission   watchdog.Admission `json:"admission"`
 	Lease       int64              `json:"lease"`
 	BallotToken string             `json:"ballot_token,omitempty"`
+	Abstain     watchdog.Instant   `json:"abstain,omitempty"` // until then we take no part in elections, by the clock of AbstainBoot
+	AbstainBoot string             `json:"abstain_boot,omitempty"`
 }
 
 // openJournal reads the member's state or begins a new one, and makes sure that no other sidecar uses it.
@@ -108,6 +111,12 @@ func (j *journal) save() error {
 		return fmt.Errorf("write state %s: %w", j.path, err)
 	}
 	return nil
+}
+
+// bootID names this boot of the machine: an instant of another says nothing now.
+func bootID() string {
+	id, _ := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	return strings.TrimSpace(string(id))
 }
 
 func syncDir(dir string) error {

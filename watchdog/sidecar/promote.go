@@ -1,9 +1,11 @@
 package sidecar
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"sync"
 	"time"
 
@@ -41,18 +43,22 @@ func (p *promotion) run(ctx context.Context) error {
 		return err
 	}
 	p.options.Crash("named")
-	var takeErr, tailErr error
+	var takeErr, tailErr, syncErr error
 	var both sync.WaitGroup
 	both.Go(func() { takeErr = p.timed("take", func() error { return p.take(ctx, timeline) }) })
+	both.Go(func() { syncErr = p.timed("synchronise", func() error { return p.enforceNext(ctx) }) })
 	if p.view.Server.Role == watchdog.RoleStandby {
 		both.Go(func() { tailErr = p.fetchTail(ctx) })
 	}
 	both.Wait()
-	if err := errors.Join(takeErr, tailErr); err != nil {
+	if err := errors.Join(takeErr, tailErr, syncErr); err != nil {
 		return err
 	}
 	p.taken()
 	p.options.Crash("taken")
+	if p.view.Server.Role == watchdog.RoleStandby {
+		_ = p.timed("copies", func() error { return p.awaitCopies(ctx) })
+	}
 	var done Promotion
 	err = p.timed("promote", func() error {
 		done, err = p.options.Postgres.Promote(ctx, timeline, p.options.Crash)
@@ -183,6 +189,10 @@ func (p *promotion) judgeTail(tail watchdog.Tail, own, reached watchdog.LSN, err
 		return nil
 	}
 	left := max(own, reached)
+	if p.view.Cluster.Record.Next != nil && p.handedOver() {
+		return fmt.Errorf("the tail from %s to %s is on %s and did not come, and in quorum an acknowledged commit may be in it: %w: %w",
+			left, tail.End, tail.From, ErrNotPossible, cmp.Or(err, io.ErrUnexpectedEOF))
+	}
 	if tail.Exact && !p.handedOver() {
 		return fmt.Errorf("the winner lacks %d bytes that %s has: %w", left.Behind(tail.End), tail.From, err)
 	}
@@ -200,6 +210,7 @@ func (p *promotion) handedOver() bool {
 func (p *promotion) settle(ctx context.Context, done Promotion) error {
 	p.with(func(st *state) {
 		st.epoch++
+		st.server.Gone = false
 		st.server.Role, st.server.Timeline, st.server.Received, st.server.Latched = watchdog.RolePrimary, done.Timeline, max(done.Fork, st.server.Received), true
 		st.counters.Promotions++
 	})

@@ -51,6 +51,9 @@ func (s *Sidecar) renewOnce(ctx context.Context) (again bool) {
 	var revision int64
 	var both sync.WaitGroup
 	both.Go(func() { leaseErr = s.keepLease(ctx) })
+	if trust.Term != 0 && s.failing() {
+		both.Go(func() { s.askFailsafe(ctx, trust) })
+	}
 	if trust.Term != 0 {
 		change := watchdog.RenewChange(trust, s.options.Identity, counter, flushed)
 		change.TakePrimary = s.primaryKeyLost()
@@ -67,20 +70,29 @@ func (s *Sidecar) renewOnce(ctx context.Context) (again bool) {
 		return s.renewalLost(ctx, trust)
 	}
 	s.with(func(st *state) {
-		if termErr != nil || leaseErr != nil {
+		if st.renewing = errors.Join(termErr, leaseErr); st.renewing != nil {
 			st.counters.RenewalsFailed++
+		} else if st.trust.Failsafe {
+			s.log.Info("etcd is back")
 		}
 		if st.trust.Term != trust.Term || termErr != nil {
 			return
 		}
 		st.trust.Rev = revision
 		if leaseErr == nil {
-			st.trust.From, st.trust.Until = max(st.trust.From, sent), 0
+			st.trust.From, st.trust.Until, st.trust.Failsafe = max(st.trust.From, sent), 0, false
 			st.counters.Renewals++
 		}
 	})
 	s.feedGuard()
 	return leaseErr != nil || termErr != nil
+}
+
+// failing says that the last renewal was not acknowledged.
+func (s *Sidecar) failing() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.state.renewing != nil
 }
 
 // primaryKeyLost returns our name when the `primary` key is gone though the term is ours: an early revocation by etcd.

@@ -2,7 +2,6 @@ package sidecar
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"github.com/pgvigil/pgvigil/watchdog"
@@ -118,6 +117,11 @@ func (s *Sidecar) observeEvery() time.Duration {
 		if !s.state.server.Streaming {
 			return 100 * time.Millisecond
 		}
+	case watchdog.RolePrimary:
+		switch s.state.decision.Reason {
+		case watchdog.ReasonSynchronise, watchdog.ReasonVoters, watchdog.ReasonSettling:
+			return 20 * time.Millisecond
+		}
 	}
 	return time.Second
 }
@@ -161,7 +165,11 @@ func (s *Sidecar) observeOnce(ctx context.Context) (pid int) {
 		if server.SystemID == "" {
 			server.SystemID = old.SystemID
 		}
-		server.NoRewind = old.NoRewind
+		server.NoRewind, server.LowCommits = old.NoRewind, old.LowCommits
+		if server.PID == old.PID && (server.Sync.Equal(old.Sync) || server.Role == watchdog.RoleUnknown) {
+			server.Sync, server.SyncFrom = old.Sync, old.SyncFrom
+		}
+		st.streamed(server.Standbys, now)
 		if server.Role == watchdog.RoleUnknown && server.PID == old.PID && !server.Restarting {
 			server.Timeline, server.Received, server.Replayed, server.Standbys = old.Timeline, old.Received, old.Replayed, old.Standbys
 		}
@@ -172,7 +180,8 @@ func (s *Sidecar) observeOnce(ctx context.Context) (pid int) {
 			}
 		}
 		changed = server.PID != old.PID || server.Role != old.Role || server.Gone != old.Gone || server.Streaming != old.Streaming ||
-			server.Upstream != old.Upstream || server.Restarting != old.Restarting || st.mustLook || len(server.Standbys) != len(old.Standbys)
+			server.Upstream != old.Upstream || server.Restarting != old.Restarting || st.mustLook || len(server.Standbys) != len(old.Standbys) ||
+			server.Role == watchdog.RolePrimary && st.decision.Reason != watchdog.ReasonHolding
 		if server.Problem != "" && server.Problem != old.Problem {
 			s.log.Warn("server", "problem", server.Problem)
 		}
@@ -226,28 +235,6 @@ func (s *Sidecar) probeStorage(ctx context.Context) {
 			}
 			s.with(func(st *state) { st.storing = 0 })
 		}
-	})
-}
-
-// rehearseRewind asks, while all is well, whether a rewind would work.
-func (s *Sidecar) rehearseRewind(ctx context.Context) {
-	s.every(ctx, 30*time.Second, func() {
-		var well bool
-		s.with(func(st *state) {
-			well = st.inFlight.Kind == "" && (st.server.Role == watchdog.RolePrimary || st.server.Role == watchdog.RoleStandby)
-		})
-		if !well {
-			return
-		}
-		bounded, cancel := context.WithTimeout(ctx, 3*time.Second)
-		why := s.options.Postgres.RewindReady(bounded)
-		cancel()
-		s.with(func(st *state) {
-			if why != "" && why != st.server.NoRewind {
-				s.log.Warn("a rewind would not work", "why", why)
-			}
-			st.server.NoRewind = why
-		})
 	})
 }
 
@@ -324,48 +311,4 @@ func (s *Sidecar) feedGuard() {
 		signal(s.protect)
 		signal(s.wake)
 	}
-}
-
-// heartbeat tells the primary's sidecar of ourselves, over one kept connection, and notes what it answers.
-func (s *Sidecar) heartbeat(ctx context.Context) {
-	for ctx.Err() == nil {
-		var api, name string
-		var period, budget time.Duration
-		var self watchdog.Member
-		s.with(func(st *state) {
-			period, budget = s.policy().Heartbeat.D(), s.policy().Detection.D()/2
-			if c := st.cluster; c != nil && c.Record != nil && c.Record.Primary != s.options.Identity.Name {
-				name, api = c.Record.Primary, c.Members[c.Record.Primary].API
-			}
-			self = s.self()
-		})
-		if api != "" {
-			s.beat(ctx, name, api, self, budget)
-		}
-		wait := time.NewTimer(period)
-		select {
-		case <-ctx.Done():
-		case <-wait.C:
-		}
-		wait.Stop()
-	}
-}
-
-func (s *Sidecar) beat(ctx context.Context, name, api string, self watchdog.Member, budget time.Duration) {
-	bounded, cancel := context.WithTimeout(ctx, budget)
-	peer, answered, err := s.options.Peers.Heartbeat(bounded, api, self)
-	cancel()
-	now := s.now()
-	s.with(func(st *state) {
-		p := st.peers[name]
-		if answered {
-			p.AnsweredAt = now
-		}
-		if err == nil {
-			p.Member, p.HeardAt = peer, now
-		} else if !errors.Is(err, context.Canceled) {
-			st.counters.HeartbeatsLost++
-		}
-		st.peers[name] = p
-	})
 }

@@ -62,6 +62,8 @@ type state struct {
 	noticedAt watchdog.Instant
 	fencedAt  watchdog.Instant
 	counters  counters
+	abstain   watchdog.Instant // until then we take no part in elections
+	renewing  error            // why the last renewal failed; nil: it did not
 	refusal   error
 }
 
@@ -81,6 +83,7 @@ func New(o Options) (*Sidecar, error) {
 		protect: make(chan struct{}, 1),
 	}
 	s.state.peers = map[string]watchdog.Peer{}
+	s.state.abstain = s.abstention()
 	s.state.counters.Decisions = map[watchdog.Reason]uint64{}
 	return s, nil
 }
@@ -93,7 +96,7 @@ func (s *Sidecar) Run(ctx context.Context) error {
 	defer s.tasks.Wait()
 	defer cancel()
 	s.takeBack(ctx)
-	for _, run := range []func(context.Context){s.watch, s.read, s.observe, s.knock, s.probeStorage, s.renew, s.watchGuard, s.heartbeat, s.rehearseRewind} {
+	for _, run := range []func(context.Context){s.watch, s.read, s.observe, s.knock, s.probeStorage, s.renew, s.watchGuard, s.heartbeat, s.knockPrimary, s.rehearse} {
 		s.tasks.Go(func() { run(ctx) })
 	}
 	return s.loop(ctx)
@@ -184,6 +187,9 @@ func (s *Sidecar) untilNext() time.Duration {
 	if left := s.state.trust.Left(s.policy(), s.now()); s.state.trust.Term != 0 && left > 0 {
 		next = min(next, left+time.Millisecond)
 	}
+	if p := s.state.peers[s.primary()]; p.KnockedAt > max(p.AnsweredAt, p.ServerAt) {
+		next = min(next, 50*time.Millisecond) // it is about to be suspected
+	}
 	if r := s.state.cluster; s.state.inFlight.Kind == "" && r != nil && r.Record != nil && (r.Record.Phase != watchdog.PhaseNormal || s.state.inFlight.Failed != "" || s.state.server.Gone) {
 		next = min(next, 100*time.Millisecond)
 	}
@@ -196,6 +202,14 @@ func (s *Sidecar) policy() watchdog.Policy {
 		return *c.Policy
 	}
 	return s.options.Policy
+}
+
+// primary is who holds the term, by the last read. The mutex is held.
+func (s *Sidecar) primary() string {
+	if c := s.state.cluster; c != nil && c.Record != nil {
+		return c.Record.Primary
+	}
+	return ""
 }
 
 // turn looks at everything once, decides, and sets the decision in motion.
@@ -225,7 +239,7 @@ func (s *Sidecar) buildView() watchdog.View {
 	now, k, st := s.now(), s.journal.read(), &s.state
 	v := watchdog.View{
 		Now: now, Me: s.options.Identity, Policy: s.policy(), Server: st.server, Trust: st.trust, Cluster: st.cluster,
-		ReadAt: st.readAt, ReadGap: st.readGap, Peers: make(map[string]watchdog.Peer, len(st.peers)), Flight: st.inFlight, Memory: st.memory,
+		ReadAt: st.readAt, ReadGap: st.readGap, Peers: make(map[string]watchdog.Peer, len(st.peers)), Flight: st.inFlight, Memory: st.memory, Abstain: st.abstain,
 	}
 	st.readGap = false
 	for name, p := range st.peers {

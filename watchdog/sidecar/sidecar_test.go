@@ -80,6 +80,28 @@ func TestEtcdLostFencesInTimeAndRecovers(t *testing.T) {
 		if p := w.primaries(); len(p) != 1 {
 			t.Errorf("primaries: %v", p)
 		}
+	}, func(p *watchdog.Policy) { p.Failsafe = false })
+}
+
+// Failsafe: etcd is lost to all, and the primary goes on for as long as every other member answers that it is.
+func TestEtcdLostToAllAndThePrimaryGoesOn(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		for _, n := range w.nodes {
+			n.store.SetUnreachable(true)
+		}
+		pause(time.Minute)
+		if p := w.primaries(); len(p) != 1 || p[0] != "node1" {
+			t.Errorf("a minute without etcd: %v are primaries", p)
+		}
+		w.nodes["node2"].store.SetUnreachable(false)
+		pause(watchdog.DefaultPolicy().TTL.D())
+		if p := w.primaries(); len(p) != 0 {
+			t.Errorf("etcd is in reach of one, and %v are primaries", p)
+		}
+		for _, n := range w.nodes {
+			n.store.SetUnreachable(false)
+		}
+		w.until("there is a primary again", 30*time.Second, settledOn(servers...))
 	})
 }
 

@@ -9,11 +9,16 @@ import (
 	"github.com/pgvigil/pgvigil/watchdog"
 )
 
-// vote promises the record's term, durably and before anything else, hangs up, and publishes the exact position.
-func (s *Sidecar) vote(ctx context.Context, v watchdog.View) error {
-	term, token := v.Cluster.Record.Term, randomToken()
+// vote promises the term, durably and before anything else, hangs up, and publishes the exact position. A term that nobody
+// has opened yet is promised in advance, and the promise stands until the ballot is withdrawn.
+func (s *Sidecar) vote(ctx context.Context, v watchdog.View, term watchdog.Term) error {
+	token := randomToken()
 	err := s.journal.change(func(k *kept) {
-		k.Admission.Promised = max(k.Admission.Promised, term)
+		if term > v.Cluster.Record.Term {
+			k.Admission.Advance = max(k.Admission.Advance, term)
+		} else {
+			k.Admission.Promised = max(k.Admission.Promised, term)
+		}
 		k.BallotToken = token
 	})
 	if err != nil {
@@ -36,14 +41,48 @@ func (s *Sidecar) vote(ctx context.Context, v watchdog.View) error {
 		Fenced: last.Name == v.Me.Name && last.Incarnation == v.Me.Incarnation, Vetoes: self.Vetoes, Archive: end.Archive,
 		Token: token, Priority: v.Me.Priority, Site: v.Me.Site, API: v.Me.API,
 	}
-	change := watchdog.Change{If: watchdog.If{RecordRev: &v.Cluster.RecordRev}, Ballot: &ballot}
-	if _, err := s.options.Store.Apply(bounded, change); err != nil && !errors.Is(err, ErrCompareLost) {
+	if _, err := s.options.Store.Apply(bounded, watchdog.BallotChange(v, ballot)); err != nil && !errors.Is(err, ErrCompareLost) {
 		return fmt.Errorf("publish ballot of term %d: %w", term, err)
 	}
 	s.log.Info("ballot given", "term", term, "end", end.End, "timeline", end.Timeline, "exact", end.Exact, "fenced", ballot.Fenced)
 	if !end.Exact {
 		return fmt.Errorf("ballot of term %d: %w: at least %s", term, errEndUnknown, end.End)
 	}
+	s.options.Crash("balloted")
+	return nil
+}
+
+// withdraw takes a ballot given in advance back: acknowledged first, and only then may the server follow again.
+func (s *Sidecar) withdraw(ctx context.Context, v watchdog.View, term watchdog.Term) error {
+	ballot := v.Cluster.Advance[v.Me.Name].Ballot
+	ballot.Term, ballot.Member, ballot.Incarnation, ballot.Withdrawn = term, v.Me.Name, v.Me.Incarnation, true
+	bounded, cancel := context.WithTimeout(ctx, v.Policy.RenewalDeadline.D())
+	defer cancel()
+	if _, err := s.options.Store.Apply(bounded, watchdog.BallotChange(v, ballot)); err != nil {
+		return fmt.Errorf("withdraw ballot of term %d: %w", term, err)
+	}
+	s.options.Crash("withdrawn")
+	if err := s.journal.change(func(k *kept) { k.Admission.Advance = 0 }); err != nil {
+		return fmt.Errorf("withdraw ballot of term %d: %w", term, err)
+	}
+	s.log.Info("ballot withdrawn", "term", term)
+	return nil
+}
+
+// synchronise makes the server wait for the voters, and notes from where on every commit has.
+func (s *Sidecar) synchronise(ctx context.Context, v watchdog.View, sync watchdog.Sync) error {
+	bounded, cancel := context.WithTimeout(ctx, v.Policy.HangAfter.D())
+	defer cancel()
+	from, err := s.options.Postgres.Synchronise(bounded, sync)
+	if err != nil {
+		return err
+	}
+	s.options.Crash("synchronised")
+	s.with(func(st *state) {
+		st.epoch++
+		st.server.Sync, st.server.SyncFrom = sync, from
+	})
+	s.log.Info("synchronous standbys set", "k", sync.K, "voters", sync.Voters, "from", from)
 	return nil
 }
 

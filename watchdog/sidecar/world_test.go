@@ -26,6 +26,8 @@ type world struct {
 	etcd  *electiontest.Cluster
 	mu    sync.Mutex
 	nodes map[string]*node
+
+	policy watchdog.Policy
 }
 
 type node struct {
@@ -56,13 +58,16 @@ type node struct {
 var servers = []string{"node1", "node2", "node3"}
 
 // inWorld runs a test in a bubble of virtual time with a primary, two standbys and a sidecar beside each.
-func inWorld(t *testing.T, test func(t *testing.T, w *world)) {
+func inWorld(t *testing.T, test func(t *testing.T, w *world), changes ...func(*watchdog.Policy)) {
 	dirs := map[string]string{}
 	for _, name := range servers {
 		dirs[name] = t.TempDir()
 	}
 	synctest.Test(t, func(t *testing.T) {
-		w := &world{t: t, began: time.Now(), nodes: map[string]*node{}}
+		w := &world{t: t, began: time.Now(), nodes: map[string]*node{}, policy: watchdog.DefaultPolicy()}
+		for _, change := range changes {
+			change(&w.policy)
+		}
 		w.etcd = electiontest.NewCluster(w.Now)
 		for _, name := range servers {
 			n := &node{world: w, name: name, dir: dirs[name], role: watchdog.RoleStandby, timeline: 1, end: 0x5000000, upstream: "node1:5432", latched: true}
@@ -97,7 +102,7 @@ func (n *node) start() {
 		out = &testWriter{n.t}
 	}
 	s, err := sidecar.New(sidecar.Options{
-		Cluster: "test", Policy: watchdog.DefaultPolicy(), StateDir: n.dir, Store: n.store, Postgres: n, Guard: (*fakeGuard)(n), Peers: (*fakePeers)(n.world),
+		Cluster: "test", Policy: n.policy, StateDir: n.dir, Store: n.store, Postgres: n, Guard: (*fakeGuard)(n), Peers: (*fakePeers)(n.world),
 		Clock: n.world, Log: slog.New(slog.NewTextHandler(out, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		Identity: watchdog.Identity{Name: n.name, Address: n.address(), API: "http://" + n.name},
 	})
