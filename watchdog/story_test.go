@@ -307,7 +307,7 @@ func (a Action) tell() string {
 	if r := a.Change; r != nil && r.Record != nil && r.Record.Tail != nil {
 		words = append(words, fmt.Sprintf("from %s to %s", r.Record.Tail.From, r.Record.Tail.End))
 	}
-	return strings.Join(words, " ")
+	return strings.Join(append(words, a.tellQuorum()...), " ")
 }
 
 type arguments struct {
