@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -45,6 +46,10 @@ func demoCommand() *cli.Command {
 			if err != nil {
 				return fail(exitUsage, err)
 			}
+			namespaces := lab.NamespacesAllowed()
+			if len(chosen) == 0 {
+				chosen = usual(watchdog.Mode(c.String("durability")), namespaces)
+			}
 			d := &demo{out: c.App.Writer, told: c.App.Writer, keep: c.Bool("keep"), json: c.Bool("json")}
 			if d.json {
 				d.told = c.App.ErrWriter
@@ -56,6 +61,13 @@ func demoCommand() *cli.Command {
 				o.Policy = "durability: quorum"
 			default:
 				return fail(exitUsage, fmt.Errorf("durability %q: give async or quorum", d.durability))
+			}
+			o.Namespaces = slices.ContainsFunc(chosen, func(s scenario) bool { return s.network })
+			switch {
+			case o.Namespaces && namespaces != nil:
+				return fmt.Errorf("host-cut-off: %w", namespaces)
+			case namespaces != nil && d.durability == watchdog.ModeQuorum:
+				d.say("host-cut-off is left out: %v", namespaces)
 			}
 			return d.run(c.Context, chosen, o)
 		},

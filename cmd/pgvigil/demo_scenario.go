@@ -21,6 +21,7 @@ type scenario struct {
 	told2 string
 	// mayLose: in async durability what the host had acknowledged and nobody had received is lost, and reported.
 	mayLose bool
+	network bool // it takes a network namespace for each node
 }
 
 var scenarios = []scenario{
@@ -30,12 +31,23 @@ var scenarios = []scenario{
 		name: "host-frozen", told: "SIGSTOP to all of %s at once: server, sidecar, guard", strike: (*lab.Node).FreezeHost,
 		mend: (*lab.Node).ThawHost, told2: "%s is thawed: it must fence itself and rejoin", mayLose: true,
 	},
+	{
+		name: "host-cut-off", told: "the network of %s is down: it lives, and nobody hears it", strike: (*lab.Node).CutOff,
+		mend: (*lab.Node).Join, told2: "%s is on the network again: it must have fenced itself, and rejoin", mayLose: true, network: true,
+	},
+}
+
+// usual are the scenarios that are told when none is named: in quorum also the host cut off, where that can be done.
+func usual(durability watchdog.Mode, namespaces error) (chosen []scenario) {
+	for _, s := range scenarios {
+		if !s.network || durability == watchdog.ModeQuorum && namespaces == nil {
+			chosen = append(chosen, s)
+		}
+	}
+	return chosen
 }
 
 func chooseScenarios(names []string) ([]scenario, error) {
-	if len(names) == 0 {
-		return scenarios, nil
-	}
 	var chosen []scenario
 	for _, name := range names {
 		i := slices.IndexFunc(scenarios, func(s scenario) bool { return s.name == name })

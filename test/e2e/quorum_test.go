@@ -163,11 +163,14 @@ func TestVoterClonedAnew(t *testing.T) {
 	c.away(c.standbys()[1])
 	c.voters(1, away)
 	c.strike(c.primary.FreezeHost())
-	if fresh := c.takenOver(); fresh != away {
+	fresh, err := c.WaitPrimary(c.ctx, soon, c.primary)
+	c.must(err)
+	if fresh != away {
 		t.Errorf("%s took over", fresh.Name)
 	}
-	c.must(c.primary.ThawHost())
+	c.must(c.primary.ThawHost()) // until it is back commits wait: nobody else is left
 	c.must(c.standbys()[1].StartSidecar())
+	c.must(c.writer.WaitAck(c.ctx, rejoin, fresh, c.struck))
 	c.wholeAgain()
 }
 

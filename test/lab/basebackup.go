@@ -30,12 +30,12 @@ func Major(binDir string) (int, error) {
 // copyFrom makes a standby of up, as somebody does by hand.
 func (n *Node) copyFrom(ctx context.Context, up *Node) error {
 	if _, err := os.Stat(filepath.Join(n.options.BinDir, "pg_basebackup")); err == nil {
-		return n.run("pg_basebackup", "-h", "127.0.0.1", "-p", fmt.Sprint(up.Port), "-U", "replicator", "-D", n.DataDir(), "-R", "-c", "fast", "--no-sync")
+		return n.run("pg_basebackup", "-h", up.host, "-p", fmt.Sprint(up.Port), "-U", "replicator", "-D", n.DataDir(), "-R", "-c", "fast", "--no-sync")
 	}
 	if err := n.copyByHand(ctx, up); err != nil {
 		return fmt.Errorf("copy %s to %s by hand: %w", up.Name, n.Name, err)
 	}
-	conninfo := fmt.Sprintf("primary_conninfo = 'user=replicator host=127.0.0.1 port=%d'", up.Port)
+	conninfo := fmt.Sprintf("primary_conninfo = 'user=replicator host=%s port=%d'", up.host, up.Port)
 	if err := appendTo(filepath.Join(n.DataDir(), "postgresql.auto.conf"), conninfo); err != nil {
 		return err
 	}

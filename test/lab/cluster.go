@@ -30,6 +30,7 @@ type Options struct {
 	Embedded   bool   // etcd's members run inside the sidecars; else Debian's etcd runs as three processes
 	Preset     string // of the policy; empty: default
 	Policy     string // lines of the policy, as "durability: quorum"
+	Namespaces bool   // each node has a network namespace of its own, and can be cut off; needs root
 	Settings   string // lines for every server's postgresql.conf
 }
 
@@ -45,6 +46,7 @@ type Cluster struct {
 	as        *syscall.Credential
 	endpoints []string
 	peers     map[string]string
+	network   *network // nil: all nodes are on the loopback
 }
 
 // FindBinDir returns the directory of the newest PostgreSQL installed as Debian has it, or on the PATH.
@@ -81,9 +83,10 @@ func New(ctx context.Context, o Options) (c *Cluster, err error) {
 	if c.Dir, err = os.MkdirTemp("", "pgvigil-"); err != nil {
 		return nil, fmt.Errorf("make the lab's directory: %w", err)
 	}
+	built := c
 	defer func() {
 		if err != nil {
-			c.Close()
+			built.Close() // c may be nil by now
 		}
 	}()
 	if err := c.lodge(); err != nil {
@@ -175,12 +178,21 @@ func (c *Cluster) plan() error {
 		}
 	}
 	for i := range c.options.Nodes {
-		c.Nodes = append(c.Nodes, &Node{Cluster: c, Name: fmt.Sprintf("node%d", i+1), Port: ports[2*i], APIPort: ports[2*i+1]})
+		c.Nodes = append(c.Nodes, &Node{Cluster: c, host: loopback, Name: fmt.Sprintf("node%d", i+1), Port: ports[2*i], APIPort: ports[2*i+1]})
+	}
+	if c.options.Namespaces {
+		if err := c.buildNetwork(); err != nil {
+			return err
+		}
 	}
 	ports = ports[2*c.options.Nodes:]
 	for i := range members {
-		c.endpoints = append(c.endpoints, fmt.Sprintf("http://127.0.0.1:%d", ports[2*i]))
-		c.peers[fmt.Sprintf("node%d", i+1)] = fmt.Sprintf("http://127.0.0.1:%d", ports[2*i+1])
+		host := loopback
+		if c.options.Embedded {
+			host = c.Nodes[i].host
+		}
+		c.endpoints = append(c.endpoints, fmt.Sprintf("http://%s:%d", host, ports[2*i]))
+		c.peers[fmt.Sprintf("node%d", i+1)] = fmt.Sprintf("http://%s:%d", host, ports[2*i+1])
 	}
 	return nil
 }
@@ -265,5 +277,8 @@ func (c *Cluster) Stop() {
 	}
 	for _, p := range c.Etcd {
 		_ = p.Kill()
+	}
+	if c.network != nil {
+		c.network.close(c.Nodes)
 	}
 }

@@ -15,6 +15,9 @@ import (
 	"github.com/pgvigil/pgvigil/test/faultline"
 )
 
+// loopback is where every node is that has no network of its own.
+const loopback = "127.0.0.1"
+
 // Node is a server, its sidecar and its guard.
 type Node struct {
 	*Cluster
@@ -22,6 +25,7 @@ type Node struct {
 	Port    int
 	APIPort int
 
+	host    string
 	sidecar *Process
 	env     []string
 	lines   []*faultline.Line // to etcd's members; none: directly
@@ -62,17 +66,17 @@ func (n *Node) etcdEndpoints() []string {
 func (n *Node) DataDir() string { return filepath.Join(n.Dir, n.Name) }
 
 // Address is where clients reach the server.
-func (n *Node) Address() string { return fmt.Sprintf("127.0.0.1:%d", n.Port) }
+func (n *Node) Address() string { return fmt.Sprintf("%s:%d", n.host, n.Port) }
 
 // API is the sidecar's base URL.
-func (n *Node) API() string { return fmt.Sprintf("http://127.0.0.1:%d", n.APIPort) }
+func (n *Node) API() string { return fmt.Sprintf("http://%s:%d", n.host, n.APIPort) }
 
 // ConfigFile is the sidecar's.
 func (n *Node) ConfigFile() string { return filepath.Join(n.Dir, n.Name+".yml") }
 
 // Conninfo is for sessions on this server.
 func (n *Node) Conninfo() string {
-	return fmt.Sprintf("host=127.0.0.1 port=%d user=postgres dbname=postgres sslmode=disable connect_timeout=2", n.Port)
+	return fmt.Sprintf("host=%s port=%d user=postgres dbname=postgres sslmode=disable connect_timeout=2", n.host, n.Port)
 }
 
 // initialise makes an empty primary, as somebody sets one up by hand.
@@ -81,13 +85,17 @@ func (n *Node) initialise(context.Context) error {
 		return err
 	}
 	lines := []string{
-		"listen_addresses = '127.0.0.1'", "unix_socket_directories = '" + n.Dir + "'", "wal_log_hints = on", "hot_standby = on",
+		"unix_socket_directories = '" + n.Dir + "'", "wal_log_hints = on", "hot_standby = on",
 		"max_wal_senders = 10", "wal_level = replica", "max_connections = 50", "shared_buffers = 32MB", "logging_collector = off", n.options.Settings,
 	}
 	if err := appendTo(filepath.Join(n.DataDir(), "postgresql.conf"), lines...); err != nil {
 		return err
 	}
-	return appendTo(filepath.Join(n.DataDir(), "pg_hba.conf"), "host replication all 127.0.0.1/32 trust")
+	hba := []string{"host replication all " + loopback + "/32 trust"}
+	if n.network != nil {
+		hba = append(hba, "host all all "+n.network.subnet+".0/24 trust", "host replication all "+n.network.subnet+".0/24 trust")
+	}
+	return appendTo(filepath.Join(n.DataDir(), "pg_hba.conf"), hba...)
 }
 
 // StartServer starts the server by hand, and waits until it answers.
@@ -95,7 +103,14 @@ func (n *Node) StartServer(ctx context.Context) error {
 	if err := n.reaped(ctx); err != nil {
 		return err
 	}
-	return n.run("pg_ctl", "-D", n.DataDir(), "-s", "-w", "-t", "60", "-l", filepath.Join(n.Dir, n.Name+".server.log"), "-o", fmt.Sprintf("-p %d", n.Port), "start")
+	log := filepath.Join(n.Dir, n.Name+".server.log")
+	err := n.inside(func() error {
+		return n.run("pg_ctl", "-D", n.DataDir(), "-s", "-w", "-t", "60", "-l", log, "-o", fmt.Sprintf("-p %d -h %s", n.Port, n.host), "start")
+	})
+	if err != nil {
+		err = fmt.Errorf("%w\n%s", err, tail(log, 8))
+	}
+	return err
 }
 
 // reaped waits until a killed postmaster is no zombie any more: PostgreSQL would take it for alive, and not start.
@@ -161,8 +176,8 @@ func (n *Node) config() string {
 			fmt.Fprintf(&b, "      %s: %s\n", name, peer)
 		}
 	}
-	fmt.Fprintf(&b, "postgres:\n  data_dir: %s\n  address: %s\n  replication: user=replicator\napi:\n  listen: 127.0.0.1:%d\nlog:\n  level: debug\n",
-		n.DataDir(), n.Address(), n.APIPort)
+	fmt.Fprintf(&b, "postgres:\n  data_dir: %s\n  address: %s\n  replication: user=replicator\napi:\n  listen: %s:%d\nlog:\n  level: debug\n",
+		n.DataDir(), n.Address(), n.host, n.APIPort)
 	if n.options.Preset != "" || n.options.Policy != "" {
 		b.WriteString("policy:\n")
 		if n.options.Preset != "" {
@@ -189,12 +204,13 @@ func (n *Node) StartSidecar() error {
 	if err := os.WriteFile(n.ConfigFile(), []byte(n.config()), 0o644); err != nil {
 		return err
 	}
-	p, err := n.spawn(n.Name+".sidecar", n.env, n.program(), "run", "-c", n.ConfigFile())
-	if err != nil {
+	return n.inside(func() (err error) {
+		p, err := n.spawn(n.Name+".sidecar", n.env, n.program(), "run", "-c", n.ConfigFile())
+		if err == nil {
+			n.sidecar = p
+		}
 		return err
-	}
-	n.sidecar = p
-	return nil
+	})
 }
 
 // Env sets environment variables for the sidecar's next start.

@@ -118,12 +118,27 @@ func (s *Sidecar) observeEvery() time.Duration {
 			return 100 * time.Millisecond
 		}
 	case watchdog.RolePrimary:
-		switch s.state.decision.Reason {
-		case watchdog.ReasonSynchronise, watchdog.ReasonVoters, watchdog.ReasonSettling:
-			return 20 * time.Millisecond
-		}
+		return s.observePrimaryEvery()
 	}
 	return time.Second
+}
+
+// observePrimaryEvery: while voters change, as fast as they do; in quorum so often that one who is gone is missed in time. The
+// mutex is held.
+func (s *Sidecar) observePrimaryEvery() time.Duration {
+	st := &s.state
+	most := time.Second
+	if st.cluster != nil && st.cluster.Record != nil && st.cluster.Record.Durability.Mode == watchdog.ModeQuorum {
+		most = min(most, s.policy().Detection.D()/2)
+	}
+	switch st.decision.Reason {
+	case watchdog.ReasonSynchronise, watchdog.ReasonVoters, watchdog.ReasonSettling:
+		if st.memory.ShortSince == 0 {
+			return 20 * time.Millisecond
+		}
+		return min(most, 200*time.Millisecond)
+	}
+	return most
 }
 
 // postmasterExited is the fastest evidence there is. What the server left behind is not known yet.
