@@ -27,7 +27,7 @@ func inAdvance(v View, m Memory) (Decision, bool) {
 		return v.fence(ReasonLeftBehind, true, "the postmaster has exited and left processes behind"), true
 	case v.abstains():
 		return v.wait(ReasonAbstains, v.abstention()), true
-	case cast && given.Exact && !given.Withdrawn && given.Incarnation == v.Me.Incarnation && s.Role == RoleStandby:
+	case cast && given.Exact && !given.Withdrawn && given.Incarnation == v.Me.Incarnation && s.Role == RoleStandby && v.sameVetoes(given.Ballot):
 		return v.wait(ReasonBalloted, detail+": waiting for a quorum of ballots, or to hear it again"), true
 	case s.Gone && v.retry(ActStart):
 		return v.do(ActStart, ReasonStartToVote, "starting detached, to know where the WAL ends"), true

@@ -126,6 +126,7 @@ func Count(v View, m Memory) Choice {
 		choice.Why = ReasonWouldLose
 		return choice
 	}
+	v.vetoStrays(exact)
 	winner, ok := firstFree(exact)
 	if !ok && waited {
 		winner, ok = firstFree(liftPassedOver(exact))
@@ -157,6 +158,7 @@ func (v View) countQuorum(cast map[string]Cast, m Memory) Choice {
 		return choice
 	}
 	choice.Best, choice.Why = exact[0], ReasonNoCandidate
+	v.vetoStrays(exact)
 	winner, ok := firstFree(exact)
 	if !ok && v.Now.Since(m.Since) >= v.Policy.BallotWait.D() {
 		winner, ok = firstFree(liftPassedOver(exact))
@@ -169,6 +171,24 @@ func (v View) countQuorum(cast map[string]Cast, m Memory) Choice {
 		choice.Tail = v.tailOf(cast[choice.Best.Name], winner, fenced)
 	}
 	return choice
+}
+
+// vetoStrays bars those whose own history leaves the best one's before their end: no tail makes theirs the same. exact is
+// ranked.
+func (v View) vetoStrays(exact []Candidate) {
+	for i, c := range exact {
+		if fork := v.Cluster.ForkAfter(c.Timeline); c.Owner < exact[0].Owner && (fork == 0 || c.End > fork) {
+			exact[i].Vetoes = append(slices.Clone(c.Vetoes), VetoForeignHistory)
+		}
+	}
+}
+
+// sameVetoes says whether a ballot says of its member's vetoes what the member says now.
+func (v View) sameVetoes(b Ballot) bool {
+	was, now := slices.Clone(b.Vetoes), v.Self().Vetoes
+	slices.Sort(was)
+	slices.Sort(now)
+	return slices.Equal(was, now)
 }
 
 // exactOf are the candidates whose end of WAL is known exactly.
@@ -216,9 +236,10 @@ func (v View) ballots(r Record, cast map[string]Cast) (candidates []Candidate, f
 		if name == r.PassedOver {
 			c.Vetoes = append(c.Vetoes, VetoPassedOver)
 		}
-		// One that took its term and never wrote under it has not seen what the one before it acknowledged.
-		wrote := c.Owner == r.LastTaker.Term
-		fenced = fenced || b.Fenced && b.Exact && wrote && name == r.LastTaker.Name && b.Incarnation == r.LastTaker.Incarnation
+		// One that took its term, and had not yet what it was to reach when it gave up, has not seen all that was acknowledged.
+		last := r.LastTaker
+		reached := c.Owner == last.Term || byPosition(c, Candidate{Owner: v.Cluster.OwnerOf(last.ReachTimeline), End: last.Reach}) >= 0
+		fenced = fenced || b.Fenced && b.Exact && reached && name == r.LastTaker.Name && b.Incarnation == r.LastTaker.Incarnation
 		candidates = append(candidates, c)
 	}
 	return candidates, fenced

@@ -57,6 +57,10 @@ type Holder struct {
 	Name        string `json:"name,omitempty"`
 	Incarnation string `json:"incarnation,omitempty"`
 	Term        Term   `json:"term,omitempty"`
+	// What its log had to reach when it took the term: the end of the tail that it was named with, zero if its own was the best.
+	// Until it is there it has not seen all that was acknowledged before.
+	ReachTimeline Timeline `json:"reach_timeline,omitempty"`
+	Reach         LSN      `json:"reach,omitempty"`
 }
 
 // Tail is WAL that the one named may lack: that of Timeline, on the member From, up to End.

@@ -97,6 +97,9 @@ func (r Record) naming(winner string, tail *Tail) Record {
 func (r Record) taken(incarnation string) Record {
 	r = r.next(ReasonNamed)
 	r.Taken, r.LastTaker = true, Holder{Name: r.Primary, Incarnation: incarnation, Term: r.Term}
+	if r.Tail != nil {
+		r.LastTaker.ReachTimeline, r.LastTaker.Reach = r.Tail.Timeline, r.Tail.End
+	}
 	return r
 }
 

@@ -11,7 +11,7 @@ func voter(v View) Decision {
 		return v.fence(ReasonLeftBehind, true, "the postmaster has exited and left processes behind")
 	case v.abstains():
 		return v.wait(ReasonAbstains, v.abstention())
-	case cast && given.Exact && !given.Withdrawn && given.Incarnation == v.Me.Incarnation && s.Role == RoleStandby: // an unknown position is looked for again
+	case cast && given.Exact && !given.Withdrawn && given.Incarnation == v.Me.Incarnation && s.Role == RoleStandby && v.sameVetoes(given.Ballot): // an unknown position is looked for again
 		return v.wait(ReasonBalloted, "waiting for the election to be decided")
 	case s.Gone && v.retry(ActStart):
 		return v.do(ActStart, ReasonStartToVote, "starting detached, to know where the WAL ends")

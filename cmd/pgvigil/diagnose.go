@@ -120,7 +120,11 @@ func primaryProblems(r report) []problem {
 		}
 		return []problem{{broken, row.Name, what + says(r, row.Name), "wait; if it lasts, see its sidecar's and PostgreSQL's logs"}}
 	case row.Live && (row.decision.Reason == watchdog.ReasonBlocked || row.decision.Reason == watchdog.ReasonSettling):
-		return append(lowCommits(row), problem{degraded, row.Name, row.decision.Detail, ""})
+		how := degraded
+		if r.Durability.Mode == watchdog.ModeQuorum {
+			how = broken // nothing is committed
+		}
+		return append(lowCommits(row), problem{how, row.Name, row.decision.Detail, ""})
 	case row.Live && row.failsafe:
 		return []problem{{degraded, row.Name, "etcd is lost, and the primary " + row.Name + " goes on because the other members let it", "bring etcd back: no failover is possible without it"}}
 	case row.Live && row.guardless:

@@ -146,6 +146,17 @@ var scenes = map[string]func(s *scene){
 	"wrong-password": func(s *scene) {
 		s.status("node2").Member.Problem = "PostgreSQL refuses the password of user pgvigil: correct postgres.connect"
 	},
+	"quorum": func(s *scene) {
+		s.cluster.Record.Durability = watchdog.Durability{Mode: watchdog.ModeQuorum, K: 1, Voters: []string{"node2", "node3"}}
+		s.status("node1").Server.LowCommits = []string{"synchronous_commit=off for role batch in database (all)"}
+	},
+	"commits-wait": func(s *scene) {
+		s.cluster.Record.Durability = watchdog.Durability{Mode: watchdog.ModeQuorum, K: 1, Voters: []string{"node2"}}
+		s.status("node1").Decision = api.DecisionStatus{Reason: watchdog.ReasonBlocked, Detail: "commits wait: 1 of node2 are needed, and there are none; bring a standby back, or let the policy degrade (when_short)"}
+		s.gone("node2")
+		s.gone("node3")
+	},
+	"failsafe":   func(s *scene) { s.status("node1").Failsafe = true },
 	"new-member": func(s *scene) { s.cluster.Record.Members = []string{"node1", "node2"} },
 }
 

@@ -79,6 +79,30 @@ func (c *cluster) noneAfter(fresh *lab.Node) {
 	}
 }
 
+// The primary's host is cut off the network, and lives: in quorum it can acknowledge nothing, in async its trust ends.
+func TestHostCutOff(t *testing.T) {
+	for _, mode := range []string{"quorum", "async"} {
+		t.Run(mode, func(t *testing.T) {
+			if err := lab.NamespacesAllowed(); err != nil {
+				t.Skipf("this fault could not be injected: %v", err)
+			}
+			c := whole(t, func(o *lab.Options) { o.Namespaces, o.Embedded, o.Policy = true, true, "durability: "+mode })
+			old := c.primary
+			c.strike(old.CutOff())
+			fresh := c.takenOver()
+			c.must(c.Until(c.ctx, "the one that is cut off fences itself", soon, old.ServerGone))
+			c.must(old.Join())
+			c.must(c.WaitStreaming(c.ctx, rejoin, old))
+			c.noneAfter(fresh)
+			if mode == "async" {
+				c.settledWith(500)
+				return
+			}
+			c.wholeAgain()
+		})
+	}
+}
+
 // Quorums of several sizes: the primary's host is lost, and nothing acknowledged is.
 func TestHostLostInQuorum(t *testing.T) {
 	for _, size := range []struct{ k, of int }{{1, 2}, {2, 2}, {2, 3}, {2, 4}} {

@@ -47,7 +47,8 @@ func (s *Sidecar) admit(a watchdog.Admission) error {
 // held.
 func (s *Sidecar) startApply(ctx context.Context, v watchdog.View, d watchdog.Decision, a watchdog.Action) {
 	leased := a.Change.Member != nil || a.Change.Campaign != "" || a.Change.TakePrimary != ""
-	if s.state.applying || s.state.mustRead != 0 || leased && !s.state.leased || v.Now < s.state.applyFrom {
+	unseen := s.state.mustLook && a.Change.Record != nil // judged on what the server was before an operation that has ended
+	if s.state.applying || unseen || s.state.mustRead != 0 || leased && !s.state.leased || v.Now < s.state.applyFrom {
 		return
 	}
 	s.state.applying = true

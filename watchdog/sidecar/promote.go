@@ -155,7 +155,7 @@ func (p *promotion) fetchTail(ctx context.Context) error {
 	}
 	server, _ := pg.Observe(ctx)
 	own := max(server.Received, server.Replayed, p.view.Server.Received, p.view.Server.Replayed)
-	if own >= tail.End && tail.End != 0 {
+	if own >= tail.End && tail.End != 0 && server.Timeline == tail.Timeline { // an older timeline's positions say nothing of it
 		return nil
 	}
 	var reached watchdog.LSN
