@@ -7,7 +7,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -278,9 +280,7 @@ func TestAGuardThatIsGoneIsNoticedAndReplaced(t *testing.T) {
 func TestAGuardThatDoesNotStirIsNoticed(t *testing.T) {
 	g := newGuard(t, options(t))
 	s := ready(t, g, os.Getpid())
-	if err := syscall.Kill(s.PID, syscall.SIGSTOP); err != nil {
-		t.Fatal(err)
-	}
+	stop(t, s.PID)
 	if err := g.Arm(boottime().Add(far)); !errors.Is(err, ErrUnresponsive) {
 		t.Errorf("armed a stopped guard: %v", err)
 	}
@@ -291,9 +291,7 @@ func TestAGuardThatDoesNotStirIsNoticed(t *testing.T) {
 		t.Fatal(err)
 	}
 	deadline := arm(t, g, time.Second)
-	if err := syscall.Kill(s.PID, syscall.SIGSTOP); err != nil {
-		t.Fatal(err)
-	}
+	stop(t, s.PID)
 	arm(t, g, far) // it need not stir yet
 	passed(t, deadline.Add(2*ackBound))
 	if err := g.Arm(boottime().Add(far)); !errors.Is(err, ErrUnresponsive) {
@@ -406,4 +404,21 @@ func ExampleGuard() {
 	}
 	fmt.Println(errors.Is(g.Arm(1), ErrNone))
 	// Output: true
+}
+
+// stop stops a process, and returns when it has: a signal takes effect when the process is next scheduled.
+func stop(t *testing.T, pid int) {
+	t.Helper()
+	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	for deadline := time.Now().Add(10 * time.Second); ; runtime.Gosched() {
+		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+		if _, after, _ := strings.Cut(string(stat), ") "); strings.HasPrefix(after, "T") {
+			return
+		}
+		if err != nil || time.Now().After(deadline) {
+			t.Fatalf("process %d does not stop: %s %v", pid, stat, err)
+		}
+	}
 }

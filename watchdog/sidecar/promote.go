@@ -111,6 +111,9 @@ func (p *promotion) take(ctx context.Context, timeline watchdog.Timeline) error 
 	if err := p.journal.change(func(k *kept) { k.Admission.Held = r.Term }); err != nil {
 		return fmt.Errorf("note that term %d is ours: %w", r.Term, err)
 	}
+	if err := p.freshenLease(ctx); err != nil {
+		return fmt.Errorf("take term %d: %w", r.Term, err)
+	}
 	change := watchdog.TakeChange(p.view, timeline)
 	p.complete(&change)
 	sent := p.now()
@@ -120,6 +123,22 @@ func (p *promotion) take(ctx context.Context, timeline watchdog.Timeline) error 
 	}
 	p.taken = func() { p.view.Cluster.Record, p.view.Cluster.RecordRev = change.Record, revision }
 	p.begin(r.Term, sent, revision)
+	return nil
+}
+
+// freshenLease keeps the lease alive first where that is long ago, as after an outage of etcd: trust is counted from it too, and
+// would be over as soon as the term is taken.
+func (p *promotion) freshenLease(ctx context.Context) error {
+	var age time.Duration
+	p.with(func(st *state) { age = p.now().Since(st.leaseFrom) })
+	if age <= p.view.Policy.Renewal.D()+p.view.Policy.RenewalDeadline.D() {
+		return nil
+	}
+	sent := p.now()
+	if err := p.options.Store.KeepAlive(ctx); err != nil {
+		return err
+	}
+	p.with(func(st *state) { st.leaseFrom = max(st.leaseFrom, sent) })
 	return nil
 }
 
