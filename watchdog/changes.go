@@ -1,6 +1,7 @@
 package watchdog
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -215,6 +216,22 @@ func registerChange(v View, self Member, replaces int64) Change {
 func sorted(names []string) []string {
 	slices.Sort(names)
 	return slices.Compact(names)
+}
+
+// ErrTrustPolicy: the policy's times of trust hold for all members at one instant, or two primaries could live at once.
+var ErrTrustPolicy = errors.New("ttl, fence_deadline, fence_time and clock_error say how long a primary is trusted, and are not changed while one is")
+
+// PolicyChange puts another policy in force for all members, with the event that tells of it.
+func PolicyChange(c Cluster, next Policy, message string) (Change, error) {
+	if err := next.Validate(); err != nil {
+		return Change{}, err
+	}
+	if old := c.Policy; old != nil && (old.TTL != next.TTL || old.FenceDeadline != next.FenceDeadline || old.FenceTime != next.FenceTime || old.ClockError != next.ClockError) {
+		return Change{}, ErrTrustPolicy
+	}
+	change := TellChange(c, EventPolicy, ReasonPolicy, message)
+	change.Policy, change.If.PolicyRev = &next, rev(c.PolicyRev)
+	return change, nil
 }
 
 // TellChange writes an event that changes nothing else: the record's sequence number gives it its place.

@@ -212,10 +212,13 @@ func ballotsOf(cast map[string]Cast) (names []string) {
 	return sorted(names)
 }
 
-// ballots weighs each ballot of the term that a confirmed member gave. fenced: the last taker's exact ballot, given after
-// its verified fence, is among them, and stands for all.
+// ballots weighs each ballot of the term that a confirmed member gave. fenced: the last taker's exact ballot, given after its
+// verified fence, is among them, and stands for all: nothing was acknowledged that it does not show. One that took its term and
+// never wrote under it shows only that nobody did, and what was acknowledged before is what it had been named to reach: that
+// must be on one of the ballots.
 func (v View) ballots(r Record, cast map[string]Cast) (candidates []Candidate, fenced bool) {
 	site := v.Cluster.Members[r.LastTaker.Name].Site
+	reached := false
 	for name, b := range cast {
 		if b.Withdrawn {
 			continue
@@ -236,13 +239,16 @@ func (v View) ballots(r Record, cast map[string]Cast) (candidates []Candidate, f
 		if name == r.PassedOver {
 			c.Vetoes = append(c.Vetoes, VetoPassedOver)
 		}
-		// One that took its term, and had not yet what it was to reach when it gave up, has not seen all that was acknowledged.
 		last := r.LastTaker
-		reached := c.Owner == last.Term || byPosition(c, Candidate{Owner: v.Cluster.OwnerOf(last.ReachTimeline), End: last.Reach}) >= 0
-		fenced = fenced || b.Fenced && b.Exact && reached && name == r.LastTaker.Name && b.Incarnation == r.LastTaker.Incarnation
+		if b.Exact && (c.Name == last.ReachFrom || byPosition(c, Candidate{Owner: v.Cluster.OwnerOf(last.ReachTimeline), End: last.Reach}) >= 0) {
+			reached = true
+		}
+		if b.Fenced && b.Exact && name == last.Name && b.Incarnation == last.Incarnation {
+			fenced, reached = true, reached || c.Owner == last.Term
+		}
 		candidates = append(candidates, c)
 	}
-	return candidates, fenced
+	return candidates, fenced && reached
 }
 
 // missingBallots: a confirmed member is alive and has not given its ballot.

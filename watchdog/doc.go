@@ -11,4 +11,25 @@
 //
 // What it does not promise: that anything was done. The sidecar carries a decision out, and compares and swaps on the same
 // facts, so that a decision that has gone stale does nothing.
+//
+// # Failsafe
+//
+// Etcd is lost (DESIGN.md §7). A primary whose renewals fail may go on as long as nobody can take over meanwhile.
+// It asks the other members, and counts its trust from the send of a round of questions that was answered well enough.
+//
+// Proof. A member that answers yes takes no part in any election, neither opening one, nor voting, nor winning, for T on its own
+// clock from its answer on, which is later than the primary's send; it keeps that over a restart of its sidecar. It says no
+// if it has promised a higher term, or has seen one.
+//
+//   - async: every other member of the record's list must say yes, and that it cannot reach etcd either. An election is opened
+//     by a leader, who is on the list, or completed by ballots of members on the list: with all of them abstaining until the
+//     primary has fenced ((D + F)(1 + ρ) ≤ T(1 − ρ), as for a renewal), nobody else is writable before. A list that was
+//     changed since our last read was changed by ourselves; a term that was opened since was opened by a member that had not
+//     yet answered, and says no now: it has seen the higher term.
+//   - quorum: k voters are enough, whether they reach etcd or not. An election needs |V| − k + 1 exact ballots, and only |V| − k
+//     voters are left to give one. A ballot that was given before the question makes its voter say no. So among any k that say
+//     yes none has hung up, and none does until its answer lapses.
+//
+// What it does not promise: that a primary goes on whose members are dead as well as etcd. In async one dead member ends it;
+// in quorum k living voters carry it.
 package watchdog

@@ -71,6 +71,7 @@ const (
 	ReasonOverruled     Reason = "voters-hung-up"   // quorum: name the winner, though the old primary may live
 	ReasonSynchronise   Reason = "synchronise"      // make the server wait for the voters
 	ReasonVoters        Reason = "voters"           // the record's durability follows the server's, or goes before it
+	ReasonPolicy        Reason = "policy-changed"
 	ReasonDegrade       Reason = "degrade"          // fewer than k standbys are left: to async, by the policy
 	ReasonRejoin        Reason = "rejoin"           // start as a standby
 	ReasonRewind        Reason = "rejoin-by-rewind" //

@@ -61,6 +61,7 @@ type Holder struct {
 	// Until it is there it has not seen all that was acknowledged before.
 	ReachTimeline Timeline `json:"reach_timeline,omitempty"`
 	Reach         LSN      `json:"reach,omitempty"`
+	ReachFrom     string   `json:"reach_from,omitempty"` // on whose disk that WAL lies
 }
 
 // Tail is WAL that the one named may lack: that of Timeline, on the member From, up to End.
@@ -154,6 +155,7 @@ const (
 	EventTaken      EventKind = "taken"      // the one named took the term
 	EventPromoted   EventKind = "promoted"   // the term is settled: the new primary accepts writes
 	EventDurability EventKind = "durability" // what a commit waits for has changed
+	EventPolicy     EventKind = "policy"     // the policy that all members share was changed
 	EventRejoined   EventKind = "rejoined"   // a former primary or stray standby streams again
 	EventPossible   EventKind = "lost-range" // WAL that was or may be lost, as a range
 	EventProblem    EventKind = "problem"    // something needs a person

@@ -98,7 +98,7 @@ func (r Record) taken(incarnation string) Record {
 	r = r.next(ReasonNamed)
 	r.Taken, r.LastTaker = true, Holder{Name: r.Primary, Incarnation: incarnation, Term: r.Term}
 	if r.Tail != nil {
-		r.LastTaker.ReachTimeline, r.LastTaker.Reach = r.Tail.Timeline, r.Tail.End
+		r.LastTaker.ReachTimeline, r.LastTaker.Reach, r.LastTaker.ReachFrom = r.Tail.Timeline, r.Tail.End, r.Tail.From
 	}
 	return r
 }

@@ -46,11 +46,19 @@ func (p *promotion) run(ctx context.Context) error {
 	var takeErr, tailErr, syncErr error
 	var both sync.WaitGroup
 	both.Go(func() { takeErr = p.timed("take", func() error { return p.take(ctx, timeline) }) })
-	both.Go(func() { syncErr = p.timed("synchronise", func() error { return p.enforceNext(ctx) }) })
-	if p.view.Server.Role == watchdog.RoleStandby {
+	standby := p.view.Server.Role == watchdog.RoleStandby
+	enforce := func() { syncErr = p.timed("synchronise", func() error { return p.enforceNext(ctx) }) }
+	restarts := standby && p.view.Server.ServerVersion < 130000 // to hang up
+	if !restarts {
+		both.Go(enforce)
+	}
+	if standby {
 		both.Go(func() { tailErr = p.fetchTail(ctx) })
 	}
 	both.Wait()
+	if restarts && tailErr == nil {
+		enforce()
+	}
 	if err := errors.Join(takeErr, tailErr, syncErr); err != nil {
 		return err
 	}

@@ -124,6 +124,14 @@ func suggest(section, key string) string {
 	return "the keys here are " + strings.Join(here, ", ")
 }
 
+// DidYouMean names the one of names that is a few typing errors away from name, as the end of a sentence; empty if none is.
+func DidYouMean(name string, names []string) string {
+	if near := nearest(name, names); near != "" {
+		return fmt.Sprintf(" (did you mean %s?)", near)
+	}
+	return ""
+}
+
 // nearest returns the name that is a few typing errors away, or none.
 func nearest(name string, names []string) string {
 	best, least := "", max(2, len(name)/4)+1
