@@ -98,6 +98,10 @@ func HandOverChange(v View, reason Reason, heir string, tail Tail) Change {
 		c = v.change(r, EventHandOver, fmt.Sprintf("%s handed over to %s: %s", v.Me.Name, heir, reason))
 		c.If.MemberRevs = map[string]int64{heir: v.Cluster.Members[heir].CreateRev}
 	}
+	c.Event.Facts, c.Event.TimingsMS = map[string]string{}, map[string]float64{}
+	if o := v.Cluster.Record.Operation; o != nil {
+		c.Event.Facts["operation"] = o.ID
+	}
 	c.If.PrimaryTermRev = rev(v.lastRenewal())
 	c.PrimaryTerm = &PrimaryTerm{
 		Term: v.Cluster.Record.Term, Holder: v.Me.Name, Incarnation: v.Me.Incarnation, Flushed: tail.End, Surrendered: true,

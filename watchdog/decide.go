@@ -133,7 +133,8 @@ func (v View) wait(why Reason, detail string) Decision {
 
 // renewable is the term to go on renewing: ours, for as long as nobody took it and our server is not gone.
 func (v View) renewable() Term {
-	if v.Trust.Lost || v.Server.Gone && v.Flight.Kind != ActPromote || v.Flight.Kind == ActFence {
+	changing := v.Flight.Kind == ActPromote || v.Flight.Kind == ActSwitchOver // its server may be gone on the way
+	if v.Trust.Lost || v.Server.Gone && !changing || v.Flight.Kind == ActFence {
 		return 0
 	}
 	return v.Trust.Term

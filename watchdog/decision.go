@@ -26,6 +26,8 @@ const (
 	ActFence ActionKind = "fence"
 	// ActHandOver surrenders our term, the server fenced, and names Heir if there is one.
 	ActHandOver ActionKind = "hand-over"
+	// ActSwitchOver looks whether a planned hand-over would go well, shuts the server down and hands over to Heir.
+	ActSwitchOver ActionKind = "switch-over"
 	// ActBallot promises the term, hangs up, and publishes the exact position.
 	ActBallot ActionKind = "ballot"
 	// ActWithdraw takes a ballot given in advance back, and lets the standby follow again.

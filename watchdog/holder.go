@@ -59,6 +59,11 @@ func serving(v View, m Memory) Decision {
 	if v.Server.Role != RolePrimary {
 		return v.wait(ReasonServerUnknown, strings.TrimSuffix("the server does not answer our queries; "+v.Server.Problem, "; "))
 	}
+	if o := v.Cluster.Record.Operation; o != nil && v.Flight.Kind == "" {
+		if d, operates := v.operate(*o); operates {
+			return d
+		}
+	}
 	d := v.wait(ReasonHolding, "")
 	if !v.Server.Latched {
 		d.Actions = append(d.Actions, v.action(ActLatch))

@@ -45,6 +45,7 @@ type Record struct {
 	Durability Durability  `json:"durability"`
 	Next       *Durability `json:"next_durability,omitempty"` // from the naming until the term is settled
 	Tail       *Tail       `json:"tail,omitempty"`            // what the one named lacks, and where it lies
+	Operation  *Operation  `json:"operation,omitempty"`       // what an operator has asked for, under way
 	PassedOver string      `json:"passed_over,omitempty"`     // the winner of the term before, which made no progress
 	Reason     Reason      `json:"reason"`
 	Since      time.Time   `json:"since"` // by the writer's wall clock: for people, never for a decision
@@ -155,6 +156,7 @@ const (
 	EventTaken      EventKind = "taken"      // the one named took the term
 	EventPromoted   EventKind = "promoted"   // the term is settled: the new primary accepts writes
 	EventDurability EventKind = "durability" // what a commit waits for has changed
+	EventOperation  EventKind = "operation"  // an operator asked for something, or it ended
 	EventPolicy     EventKind = "policy"     // the policy that all members share was changed
 	EventRejoined   EventKind = "rejoined"   // a former primary or stray standby streams again
 	EventPossible   EventKind = "lost-range" // WAL that was or may be lost, as a range

@@ -88,6 +88,12 @@ func init() {
 	verbs["abstains"] = func(s *story, a *arguments) { s.view.Abstain = s.view.Now.Add(a.duration(a.words[0])) }
 	// stamped term=: the name in our server's conninfo.
 	verbs["stamped"] = func(s *story, a *arguments) { s.view.Server.Stamp = Term(a.number("term")) }
+	// asked [to=] [dry-run]: an operator wants a switchover.
+	verbs["asked"] = func(s *story, a *arguments) {
+		r := *s.view.Cluster.Record
+		r.Operation = &Operation{ID: "x1", Kind: OperationSwitchover, Term: r.Term, To: a.text("to"), By: "dba", DryRun: a.has("dry-run")}
+		s.view.Cluster.Record = &r
+	}
 	// answers: the server answers now.
 	verbs["answers"] = func(s *story, _ *arguments) {
 		s.view.Server.AnsweredAt, s.view.Server.ConnectedAt, s.view.Server.StoredAt = s.view.Now, s.view.Now, s.view.Now

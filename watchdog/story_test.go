@@ -144,7 +144,7 @@ var verbs = map[string]func(*story, *arguments){
 			Term: Term(a.number("term")), Timeline: Timeline(a.number("timeline")), Owner: a.text("owner"), Fork: a.lsn("fork")})
 	},
 	"flight": func(s *story, a *arguments) {
-		s.view.Flight = Flight{Kind: ActionKind(a.text("now")), Failed: ActionKind(a.text("failed")), Diverged: a.has("diverged"), NotPossible: a.has("not-possible"), WALGone: a.has("wal-gone"), FailedAt: s.view.Now, Failures: 1}
+		s.view.Flight = Flight{Kind: ActionKind(a.text("now")), Failed: ActionKind(a.text("failed")), Done: ActionKind(a.text("done")), Diverged: a.has("diverged"), NotPossible: a.has("not-possible"), WALGone: a.has("wal-gone"), FailedAt: s.view.Now, Failures: 1}
 	},
 	"admitted": func(s *story, a *arguments) {
 		s.view.Me.Admitted.Term, s.view.Me.Admitted.Seq, s.view.Me.Admitted.Promised = Term(a.number("term")), uint64(a.number("seq")), Term(a.number("promised"))

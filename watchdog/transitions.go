@@ -31,7 +31,7 @@ func (r Record) confirming(members []string) Record {
 func (r Record) electing(reason Reason, passedOver string) Record {
 	r = r.next(reason)
 	r.Term++
-	r.Phase, r.Primary, r.Taken, r.Tail, r.PassedOver = PhaseElecting, "", false, nil, passedOver
+	r.Phase, r.Primary, r.Taken, r.Tail, r.PassedOver, r.Operation = PhaseElecting, "", false, nil, passedOver, nil
 	return r
 }
 

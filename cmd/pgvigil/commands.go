@@ -9,6 +9,7 @@ func commands() []*cli.Command {
 		demoCommand(),
 		statusCommand(),
 		historyCommand(),
+		switchoverCommand(),
 		configCommand(),
 		versionCommand(),
 	}

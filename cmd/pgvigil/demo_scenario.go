@@ -22,6 +22,7 @@ type scenario struct {
 	// mayLose: in async durability what the host had acknowledged and nobody had received is lost, and reported.
 	mayLose bool
 	network bool // it takes a network namespace for each node
+	byName  bool // it is no disaster, and told only when it is named
 }
 
 var scenarios = []scenario{
@@ -31,6 +32,7 @@ var scenarios = []scenario{
 		name: "host-frozen", told: "SIGSTOP to all of %s at once: server, sidecar, guard", strike: (*lab.Node).FreezeHost,
 		mend: (*lab.Node).ThawHost, told2: "%s is thawed: it must fence itself and rejoin", mayLose: true,
 	},
+	{name: "switchover", told: "pgvigil switchover, away from %s", strike: (*lab.Node).Switchover, byName: true},
 	{
 		name: "host-cut-off", told: "the network of %s is down: it lives, and nobody hears it", strike: (*lab.Node).CutOff,
 		mend: (*lab.Node).Join, told2: "%s is on the network again: it must have fenced itself, and rejoin", mayLose: true, network: true,
@@ -40,6 +42,9 @@ var scenarios = []scenario{
 // usual are the scenarios that are told when none is named: in quorum also the host cut off, where that can be done.
 func usual(durability watchdog.Mode, namespaces error) (chosen []scenario) {
 	for _, s := range scenarios {
+		if s.byName {
+			continue
+		}
 		if !s.network || durability == watchdog.ModeQuorum && namespaces == nil {
 			chosen = append(chosen, s)
 		}
@@ -81,10 +86,10 @@ func (d *demo) play(ctx context.Context, s scenario) (result, error) {
 	}
 	fmt.Fprintf(d.told, "\n%s\n", strings.ToUpper(s.name))
 	d.from = time.Now()
+	d.say(s.told, old.Name)
 	if err := s.strike(old); err != nil {
 		return r, err
 	}
-	d.say(s.told, old.Name)
 	fresh, err := d.takeOver(ctx, old)
 	if err != nil {
 		return r, err

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"os"
 	"slices"
 	"strings"
 	"time"
@@ -35,7 +34,7 @@ func configCommand() *cli.Command {
 					if err != nil {
 						return err
 					}
-					return withPolicy(c, func(_ context.Context, _ policyStore, cluster watchdog.Cluster) error {
+					return withPolicy(c, func(_ context.Context, _ applier, cluster watchdog.Cluster) error {
 						return showPolicy(c.App.Writer, *cluster.Policy, asJSON)
 					})
 				},
@@ -47,7 +46,7 @@ func configCommand() *cli.Command {
 					if c.NArg() == 0 {
 						return fail(exitUsage, errors.New("nothing to set: give KEY=VALUE, such as durability=quorum; pgvigil config show lists the keys"))
 					}
-					return withPolicy(c, func(ctx context.Context, store policyStore, cluster watchdog.Cluster) error {
+					return withPolicy(c, func(ctx context.Context, store applier, cluster watchdog.Cluster) error {
 						return setPolicy(ctx, c.App.Writer, store, cluster, c.Args().Slice())
 					})
 				},
@@ -56,13 +55,13 @@ func configCommand() *cli.Command {
 	}
 }
 
-// policyStore is what changing the policy needs of etcd.
-type policyStore interface {
+// applier makes changes in etcd.
+type applier interface {
 	Apply(ctx context.Context, change watchdog.Change) (int64, error)
 }
 
 // withPolicy reads a cluster that has a policy.
-func withPolicy(c *cli.Context, then func(context.Context, policyStore, watchdog.Cluster) error) error {
+func withPolicy(c *cli.Context, then func(context.Context, applier, watchdog.Cluster) error) error {
 	cfg, store, err := clientOf(c)
 	if err != nil {
 		return err
@@ -129,7 +128,7 @@ func plain(value any) string {
 }
 
 // setPolicy changes keys, shows what changes, and writes it if nobody else has written meanwhile.
-func setPolicy(ctx context.Context, w io.Writer, store policyStore, cluster watchdog.Cluster, assignments []string) error {
+func setPolicy(ctx context.Context, w io.Writer, store applier, cluster watchdog.Cluster, assignments []string) error {
 	next, changed, err := assign(*cluster.Policy, assignments)
 	if err != nil {
 		return fail(exitUsage, err)
@@ -211,10 +210,6 @@ func like(old any, text string) (any, error) {
 
 // stamp adds who writes a change by hand, and when.
 func stamp(c *watchdog.Change) {
-	host, err := os.Hostname()
-	if err != nil {
-		host = "unknown host"
-	}
 	now := time.Now()
 	if c.Record != nil {
 		r := *c.Record
@@ -223,7 +218,7 @@ func stamp(c *watchdog.Change) {
 	}
 	if c.Event != nil {
 		e := *c.Event
-		e.Time, e.Member = now, "pgvigil on "+host
+		e.Time, e.Member = now, asker()
 		c.Event = &e
 	}
 }

@@ -7,7 +7,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"testing"
 	"time"
 
@@ -185,12 +184,12 @@ func (c *cluster) keys() watchdog.Cluster {
 // status is what the command says.
 func (c *cluster) status() string {
 	c.t.Helper()
-	out, err := exec.CommandContext(c.ctx, program, "status", "--cluster", lab.Name, "--etcd", strings.Join(c.Endpoints(), ",")).CombinedOutput()
+	said, err := c.Command("status")
 	var exit *exec.ExitError
 	if err != nil && !errors.As(err, &exit) { // its exit code tells of the cluster
 		c.must(err)
 	}
-	return string(out)
+	return said
 }
 
 // events are what happened since the strike, by kind.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -127,6 +128,22 @@ func (n *Node) ThawHost() error {
 		return fmt.Errorf("%w: nothing of %s is left", errMissed, n.Name)
 	}
 	return nil
+}
+
+// Switchover asks for a switchover away from the node, by the command, and waits for its outcome.
+func (n *Node) Switchover() error {
+	said, err := n.Command("switchover", "--yes")
+	if err != nil {
+		return fmt.Errorf("switchover: %w: %s", err, said)
+	}
+	return nil
+}
+
+// Command runs one of pgvigil's commands on the cluster, and returns what it says.
+func (c *Cluster) Command(command string, args ...string) (said string, err error) {
+	args = append([]string{command, "--cluster", Name, "--etcd", strings.Join(c.Endpoints(), ",")}, args...)
+	out, err := exec.Command(c.program(), args...).CombinedOutput()
+	return string(out), err
 }
 
 // KillGuards ends the node's guards.

@@ -222,7 +222,9 @@ func (s *Sidecar) operate(ctx context.Context, v watchdog.View, d watchdog.Decis
 	case watchdog.ActFence:
 		return s.fence(ctx, v, !a.Crashed)
 	case watchdog.ActHandOver:
-		return s.handOver(ctx, v, d, a)
+		return s.handOver(ctx, v, d, a, nil)
+	case watchdog.ActSwitchOver:
+		return s.switchOver(ctx, v, d, a)
 	case watchdog.ActBallot:
 		return s.vote(ctx, v, a.Ballot)
 	case watchdog.ActWithdraw:

@@ -3,6 +3,7 @@ package sidecar
 import (
 	"context"
 	"fmt"
+	"maps"
 
 	"github.com/pgvigil/pgvigil/watchdog"
 )
@@ -33,7 +34,8 @@ func (s *Sidecar) fence(ctx context.Context, v watchdog.View, gentle bool) error
 }
 
 // handOver says how far our WAL reaches, surrenders and names the heir, in one transaction. The server is verified gone.
-func (s *Sidecar) handOver(ctx context.Context, v watchdog.View, d watchdog.Decision, a watchdog.Action) error {
+// before is how long the steps took that led to it.
+func (s *Sidecar) handOver(ctx context.Context, v watchdog.View, d watchdog.Decision, a watchdog.Action, before map[string]float64) error {
 	s.options.Crash("hand-over")
 	began := s.now()
 	tail := watchdog.Tail{From: s.options.Identity.Name, API: s.options.Identity.API, Token: randomToken(), Timeline: s.heldTimeline(v), Whole: true}
@@ -63,8 +65,9 @@ func (s *Sidecar) handOver(ctx context.Context, v watchdog.View, d watchdog.Deci
 	}
 	change := watchdog.HandOverChange(v, reason, heir, tail)
 	change.Event.Candidates = a.Candidates
-	change.Event.Facts = map[string]string{"end_of_wal": tail.End.String(), "timeline": fmt.Sprint(tail.Timeline), "exact": fmt.Sprint(tail.Exact)}
-	change.Event.TimingsMS = map[string]float64{"find_end": ms(measured.Since(began))}
+	maps.Copy(change.Event.Facts, map[string]string{"end_of_wal": tail.End.String(), "timeline": fmt.Sprint(tail.Timeline), "exact": fmt.Sprint(tail.Exact)})
+	maps.Copy(change.Event.TimingsMS, before)
+	change.Event.TimingsMS["find_end"] = ms(measured.Since(began))
 	if noticed != 0 && fenced > noticed {
 		change.Event.TimingsMS["fence"] = ms(fenced.Since(noticed))
 		change.Event.TimingsMS["noticed_to_hand_over"] = ms(measured.Since(noticed))

@@ -120,6 +120,8 @@ type Postgres interface {
 	// Synchronise makes every commit of a primary wait for sync, and returns a position after which each has; on a standby it
 	// is in force once that is promoted, and the position is 0.
 	Synchronise(ctx context.Context, sync watchdog.Sync) (from watchdog.LSN, err error)
+	// Obstacles says what speaks against shutting the primary down just now.
+	Obstacles(ctx context.Context) ([]watchdog.Obstacle, error)
 	// LowCommits says for whom synchronous_commit is set lower than on.
 	LowCommits(ctx context.Context) ([]string, error)
 	// KnockAt is Knock at another member's server.

@@ -17,6 +17,8 @@ func (n *node) Synchronise(_ context.Context, sync watchdog.Sync) (watchdog.LSN,
 
 func (n *node) LowCommits(context.Context) ([]string, error) { return nil, nil }
 
+func (n *node) Obstacles(context.Context) ([]watchdog.Obstacle, error) { return nil, nil }
+
 // KnockAt reaches every server that runs.
 func (n *node) KnockAt(_ context.Context, address string) error {
 	n.mu.Lock()

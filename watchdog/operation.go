@@ -1,0 +1,158 @@
+package watchdog
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Operation is what an operator has asked for. It stands in the record, so that there is one at a time, and ends with the term
+// for which it was asked: a command that has outlived its term does nothing.
+type Operation struct {
+	ID      string        `json:"id"`
+	Kind    OperationKind `json:"kind"`
+	Term    Term          `json:"term"`
+	To      string        `json:"to,omitempty"` // who is to take over; empty: the best
+	By      string        `json:"by"`           // who asked, for people
+	Since   time.Time     `json:"since"`        // by the asker's wall clock, for people
+	Bound   Duration      `json:"bound"`        // for the shutdown; past it the server is put back into service
+	Ignore  []string      `json:"ignore,omitempty"`
+	DryRun  bool          `json:"dry_run,omitempty"`
+	Comment string        `json:"comment,omitempty"`
+}
+
+// OperationKind names what is asked for.
+type OperationKind string
+
+// The kinds of operations.
+const (
+	OperationSwitchover OperationKind = "switchover"
+)
+
+// Obstacle is something that speaks against an operation, and that the operator may choose to ignore by its name.
+type Obstacle struct {
+	Name string
+	What string // what it is and what it would cost
+}
+
+// switchLag is how far behind the heir of a switchover may be when it begins, in bytes: what is shipped during the shutdown.
+const switchLag = 16 << 20
+
+// AskChange puts the operation into the record. It refuses, with an error for people, where there is another or the cluster is
+// not at rest.
+func AskChange(c Cluster, o Operation) (Change, error) {
+	r := c.Record
+	switch {
+	case r == nil:
+		return Change{}, fmt.Errorf("the cluster has no record that can be read: %s", c.GarbageList())
+	case r.Operation != nil:
+		return Change{}, fmt.Errorf("%s %s, asked for by %s at %s, is under way", r.Operation.Kind, r.Operation.ID, r.Operation.By, r.Operation.Since.Format(time.TimeOnly))
+	case r.Phase != PhaseNormal || r.Primary == "":
+		return Change{}, fmt.Errorf("nobody is primary just now: term %d is %s (%s)", r.Term, r.Phase, r.Reason)
+	case o.To == r.Primary:
+		return Change{}, fmt.Errorf("%s is the primary already", o.To)
+	case o.To != "" && !r.Confirmed(o.To):
+		return Change{}, fmt.Errorf("%s is no member: there are %s", o.To, strings.Join(r.Members, ", "))
+	}
+	if _, alive := c.Members[r.Primary]; !alive {
+		return Change{}, fmt.Errorf("the sidecar of the primary %s is not there to carry it out", r.Primary)
+	}
+	next := r.next(r.Reason)
+	o.Term = r.Term
+	next.Operation = &o
+	message := fmt.Sprintf("%s asked for a %s", o.By, o.Kind)
+	if o.To != "" {
+		message += " to " + o.To
+	}
+	e := event(next, EventOperation, message)
+	e.Reason, e.Facts = ReasonAsked, map[string]string{"operation": o.ID}
+	return Change{If: If{RecordRev: rev(c.RecordRev)}, Record: &next, Event: e}, nil
+}
+
+// endChange takes the operation out of the record again.
+func endChange(v View, why Reason, message string) Change {
+	o := *v.Cluster.Record.Operation
+	next := v.Cluster.Record.next(v.Cluster.Record.Reason)
+	next.Operation = nil
+	e := event(next, EventOperation, message)
+	e.Reason, e.Facts = why, map[string]string{"operation": o.ID}
+	return Change{If: If{RecordRev: rev(v.Cluster.RecordRev)}, Record: &next, Event: e}
+}
+
+// operate goes on with the operation that the record holds, our server being the primary.
+func (v View) operate(o Operation) (Decision, bool) {
+	f := v.Flight
+	end := func(why Reason, message string) (Decision, bool) {
+		d := v.wait(why, message)
+		d.Actions = []Action{v.apply(endChange(v, why, message))}
+		return d, true
+	}
+	switch {
+	case o.Term != v.Cluster.Record.Term:
+		return end(ReasonOverruled, "it was asked for in another term")
+	case !v.Trust.Live(v.Policy, v.Now) || v.Trust.Failsafe:
+		return Decision{}, false // etcd is not there to hand over by
+	case o.Kind != OperationSwitchover:
+		return end(ReasonUnknownOperation, fmt.Sprintf("this version of pgvigil knows no operation %q", o.Kind))
+	case f.Failed == ActSwitchOver:
+		return end(ReasonOperationFailed, fmt.Sprintf("%s stays the primary: %s", v.Me.Name, v.Server.Problem))
+	}
+	heir, choice, why := v.switchHeir(o)
+	switch {
+	case why != "":
+		return end(ReasonOperationFailed, fmt.Sprintf("%s stays the primary: %s", v.Me.Name, why))
+	case o.DryRun && f.Done == ActSwitchOver:
+		return end(ReasonDryRun, fmt.Sprintf("%s would hand over to %s, %d bytes behind", v.Me.Name, heir.Name, heir.End.Behind(v.Server.Received)))
+	}
+	d := v.do(ActSwitchOver, ReasonSwitchover, fmt.Sprintf("handing over to %s, as %s asked", heir.Name, o.By))
+	d.Actions[0].Heir, d.Actions[0].Candidates = heir.Name, choice.Ranked
+	return d, true
+}
+
+// switchHeir is the one to hand over to, or why there is none.
+func (v View) switchHeir(o Operation) (heir Candidate, choice Choice, why string) {
+	choice = ChooseHeir(v)
+	name := o.To
+	if name == "" {
+		name = choice.Winner
+	}
+	i := slices.IndexFunc(choice.Ranked, func(c Candidate) bool { return c.Name == name })
+	if i < 0 {
+		if o.To != "" {
+			return heir, choice, fmt.Sprintf("the sidecar of %s is not there", o.To)
+		}
+		return heir, choice, "no standby could take over: " + tellCandidates(choice.Ranked)
+	}
+	heir = choice.Ranked[i]
+	peer := v.Peers[name] // by its own word: an adopted standby may stream under any name
+	streams := peer.Streaming && peer.Upstream == v.Me.Address
+	switch lag := heir.End.Behind(v.Server.Received); {
+	case len(heir.Vetoes) > 0:
+		why = fmt.Sprintf("%s could not take over: %s", name, tellVetoes(heir.Vetoes))
+	case !streams:
+		why = fmt.Sprintf("%s does not stream from us", name)
+	case lag > switchLag:
+		why = fmt.Sprintf("%s is %d bytes behind, more than %d: wait until it has caught up", name, lag, switchLag)
+	}
+	return heir, choice, why
+}
+
+func tellCandidates(ranked []Candidate) string {
+	var parts []string
+	for _, c := range ranked {
+		parts = append(parts, fmt.Sprintf("%s (%s)", c.Name, tellVetoes(c.Vetoes)))
+	}
+	if len(parts) == 0 {
+		return "there is none"
+	}
+	return strings.Join(parts, "; ")
+}
+
+func tellVetoes(vetoes []Veto) string {
+	words := make([]string, len(vetoes))
+	for i, v := range vetoes {
+		words[i] = string(v)
+	}
+	return strings.Join(words, ", ")
+}
