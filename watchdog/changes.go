@@ -143,9 +143,12 @@ func electionChange(v View, reason Reason, passedOver, message string) Change {
 
 // nameChange names the winner, by the leader. It compares the ballots that it was judged on.
 func nameChange(v View, choice Choice) Change {
-	r := v.Cluster.Record.naming(choice.Winner, choice.Tail)
+	r := v.Cluster.Record.naming(choice.Winner, choice.Tail, choice.Why)
 	c := v.asLeader(v.change(r, EventNamed, fmt.Sprintf("%s won term %d with %s on timeline %d", choice.Winner, r.Term, choice.Best.End, choice.Best.Timeline)))
 	c.onBallots(v, r.Term, v.Cluster.Ballots, choice)
+	if o := v.Cluster.Record.Operation; o != nil {
+		c.Event.Facts = map[string]string{"operation": o.ID, "asked for by": o.By}
+	}
 	return c
 }
 

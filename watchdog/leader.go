@@ -85,6 +85,9 @@ func leadNaming(v View, m Memory) Decision {
 // leadElection names the winner once the ballots allow it.
 func leadElection(v View, m Memory) Decision {
 	choice := Count(v, m)
+	if o := v.Cluster.Record.Operation; o != nil && o.Kind == OperationFailover && o.Term == v.Cluster.Record.Term {
+		choice = v.byHand(*o, choice)
+	}
 	if choice.Winner == "" {
 		return Decision{Reason: choice.Why, Detail: strings.TrimSuffix(fmt.Sprintf("election of term %d: %s: %s", v.Cluster.Record.Term, choice.Why, choice.Lacks), ": ")}
 	}

@@ -28,6 +28,7 @@ type OperationKind string
 // The kinds of operations.
 const (
 	OperationSwitchover OperationKind = "switchover"
+	OperationFailover   OperationKind = "failover" // an election that rightly waits is decided by hand
 )
 
 // Obstacle is something that speaks against an operation, and that the operator may choose to ignore by its name.
@@ -48,6 +49,15 @@ func AskChange(c Cluster, o Operation) (Change, error) {
 		return Change{}, fmt.Errorf("the cluster has no record that can be read: %s", c.GarbageList())
 	case r.Operation != nil:
 		return Change{}, fmt.Errorf("%s %s, asked for by %s at %s, is under way", r.Operation.Kind, r.Operation.ID, r.Operation.By, r.Operation.Since.Format(time.TimeOnly))
+	case o.Kind == OperationFailover && r.Phase != PhaseElecting:
+		return Change{}, fmt.Errorf("no election is open: term %d is %s, and %s is primary; planned work is a switchover, and a primary that is dead is noticed by itself", r.Term, r.Phase, r.Primary)
+	case o.Kind == OperationFailover && o.To == "":
+		return Change{}, fmt.Errorf("name who is to win")
+	case o.Kind == OperationFailover:
+		if _, given := c.Ballots[o.To]; !given {
+			return Change{}, fmt.Errorf("%s has given no ballot: its server and sidecar must run, and reach etcd", o.To)
+		}
+		return asked(c, o), nil
 	case r.Phase != PhaseNormal || r.Primary == "":
 		return Change{}, fmt.Errorf("nobody is primary just now: term %d is %s (%s)", r.Term, r.Phase, r.Reason)
 	case o.To == r.Primary:
@@ -58,8 +68,12 @@ func AskChange(c Cluster, o Operation) (Change, error) {
 	if _, alive := c.Members[r.Primary]; !alive {
 		return Change{}, fmt.Errorf("the sidecar of the primary %s is not there to carry it out", r.Primary)
 	}
-	next := r.next(r.Reason)
-	o.Term = r.Term
+	return asked(c, o), nil
+}
+
+func asked(c Cluster, o Operation) Change {
+	next := c.Record.next(c.Record.Reason)
+	o.Term = c.Record.Term
 	next.Operation = &o
 	message := fmt.Sprintf("%s asked for a %s", o.By, o.Kind)
 	if o.To != "" {
@@ -67,8 +81,35 @@ func AskChange(c Cluster, o Operation) (Change, error) {
 	}
 	e := event(next, EventOperation, message)
 	e.Reason, e.Facts = ReasonAsked, map[string]string{"operation": o.ID}
-	return Change{If: If{RecordRev: rev(c.RecordRev)}, Record: &next, Event: e}, nil
+	return Change{If: If{RecordRev: rev(c.RecordRev)}, Record: &next, Event: e}
 }
+
+// byHand is the choice of an operator who accepts what it costs: the ballot that was named, whatever the election waits for.
+// Who could not be promoted at all is not chosen, and what a living member has on the same history is fetched first.
+func (v View) byHand(o Operation, counted Choice) Choice {
+	i := slices.IndexFunc(counted.Ranked, func(c Candidate) bool { return c.Name == o.To })
+	if i < 0 || counted.Winner == o.To {
+		return counted
+	}
+	chosen := counted.Ranked[i]
+	chosen.Vetoes = slices.DeleteFunc(slices.Clone(chosen.Vetoes), func(veto Veto) bool { return slices.Contains(acceptable, veto) })
+	counted.Winner, counted.Tail, counted.Why = "", nil, ReasonNoCandidate
+	if len(chosen.Vetoes) > 0 {
+		counted.Lacks = fmt.Sprintf("%s cannot win: %s", o.To, tellVetoes(chosen.Vetoes))
+		return counted
+	}
+	counted.Winner, counted.Best, counted.Why = chosen.Name, chosen, ReasonByHand
+	for _, better := range exactOf(counted.Ranked) {
+		if _, alive := v.Cluster.Members[better.Name]; alive && better.Owner == chosen.Owner && byPosition(chosen, better) < 0 {
+			counted.Best, counted.Tail = better, v.tailOf(v.Cluster.Ballots[better.Name], chosen, false)
+			break
+		}
+	}
+	return counted
+}
+
+// acceptable are the vetoes that an operator may overrule: what is lost by it is accepted.
+var acceptable = []Veto{VetoPassedOver, VetoTooFarBehind, VetoNoFailover, VetoPositionless}
 
 // endChange takes the operation out of the record again.
 func endChange(v View, why Reason, message string) Change {

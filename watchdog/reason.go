@@ -76,6 +76,7 @@ const (
 	ReasonDryRun           Reason = "dry-run"
 	ReasonOperationFailed  Reason = "operation-failed"
 	ReasonUnknownOperation Reason = "operation-unknown"
+	ReasonByHand           Reason = "by-hand"  // an operator decided an election that waited
 	ReasonPutBack          Reason = "put-back" // a switchover failed after the shutdown: the old primary takes the next term itself
 	ReasonPolicy           Reason = "policy-changed"
 	ReasonDegrade          Reason = "degrade"          // fewer than k standbys are left: to async, by the policy

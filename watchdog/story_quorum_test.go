@@ -94,6 +94,12 @@ func init() {
 		r.Operation = &Operation{ID: "x1", Kind: OperationSwitchover, Term: r.Term, To: a.text("to"), By: "dba", DryRun: a.has("dry-run")}
 		s.view.Cluster.Record = &r
 	}
+	// failover to=: an operator decides the election.
+	verbs["failover"] = func(s *story, a *arguments) {
+		r := *s.view.Cluster.Record
+		r.Operation = &Operation{ID: "x1", Kind: OperationFailover, Term: r.Term, To: a.text("to"), By: "dba"}
+		s.view.Cluster.Record = &r
+	}
 	// answers: the server answers now.
 	verbs["answers"] = func(s *story, _ *arguments) {
 		s.view.Server.AnsweredAt, s.view.Server.ConnectedAt, s.view.Server.StoredAt = s.view.Now, s.view.Now, s.view.Now

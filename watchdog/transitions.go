@@ -86,9 +86,9 @@ func (r Record) enforcing(reason Reason, d Durability) Record {
 }
 
 // naming ends the election of this term.
-func (r Record) naming(winner string, tail *Tail) Record {
-	r = r.next(ReasonElected)
-	r.Phase, r.Primary, r.Tail = PhasePromoting, winner, tail
+func (r Record) naming(winner string, tail *Tail, why Reason) Record {
+	r = r.next(why)
+	r.Phase, r.Primary, r.Tail, r.Operation = PhasePromoting, winner, tail, nil
 	r.Next = r.nextDurability(winner)
 	return r
 }

@@ -9,7 +9,9 @@ func commands() []*cli.Command {
 		demoCommand(),
 		statusCommand(),
 		historyCommand(),
+		explainCommand(),
 		switchoverCommand(),
+		failoverCommand(),
 		configCommand(),
 		versionCommand(),
 	}

@@ -161,7 +161,7 @@ func (s *statusView) look(ctx context.Context) (report, error) {
 	if err := exists(s.cfg, cluster); err != nil {
 		return report{}, err
 	}
-	return buildReport(s.cfg.Cluster, cluster, s.ask(ctx, cluster)), nil
+	return buildReport(s.cfg.Cluster, cluster, askAll(ctx, s.asker, s.cfg.Cluster, cluster)), nil
 }
 
 // exists refuses a cluster of which etcd holds nothing.
@@ -176,19 +176,20 @@ func newAsker() *http.Client {
 	return &http.Client{Timeout: askBound, Transport: &http.Transport{MaxIdleConnsPerHost: 1, IdleConnTimeout: time.Minute}}
 }
 
-func (s *statusView) ask(ctx context.Context, c watchdog.Cluster) map[string]live {
+// askAll asks every member that is registered, all at once.
+func askAll(ctx context.Context, client *http.Client, name string, c watchdog.Cluster) map[string]live {
 	var mu sync.Mutex
 	var all sync.WaitGroup
 	lives := map[string]live{}
-	for name, member := range c.Members {
-		if member.API == "" {
+	for member, key := range c.Members {
+		if key.API == "" {
 			continue
 		}
 		all.Go(func() {
-			answer := askMember(ctx, s.asker, s.cfg.Cluster, name, member.API)
+			answer := askMember(ctx, client, name, member, key.API)
 			mu.Lock()
 			defer mu.Unlock()
-			lives[name] = answer
+			lives[member] = answer
 		})
 	}
 	all.Wait()

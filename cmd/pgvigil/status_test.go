@@ -171,6 +171,30 @@ func TestStatusInText(t *testing.T) {
 	}
 }
 
+func TestExplainNow(t *testing.T) {
+	for name, change := range map[string]func(*scene){
+		"well":     scenes["well"],
+		"lags":     scenes["standby-lags"],
+		"nobody":   scenes["nobody-could-take-over"],
+		"electing": scenes["electing"],
+		"quorum":   scenes["quorum"],
+		"would-lose": func(s *scene) {
+			scenes["electing"](s)
+			s.cluster.PrimaryTerm = &watchdog.PrimaryTerm{Term: 7, Holder: "node1", Flushed: 0x9000140}
+			s.cluster.Ballots = map[string]watchdog.Cast{}
+			for _, member := range []string{"node2", "node3"} {
+				s.cluster.Ballots[member] = watchdog.Cast{Ballot: watchdog.Ballot{Term: 8, Member: member, Timeline: 3, End: 0x5000140, Exact: true}}
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := well()
+			change(s)
+			golden(t, "explain/"+name+".txt", explainNow(buildReport("orders", s.cluster, s.lives), s.cluster, began.Add(time.Minute)))
+		})
+	}
+}
+
 func TestStatusInJSONIsStable(t *testing.T) {
 	s := well()
 	scenes["sidecar-silent"](s)

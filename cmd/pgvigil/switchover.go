@@ -221,12 +221,16 @@ func judge(id, from string, events []watchdog.Event) (o outcome, ended bool) {
 		case e.Facts["operation"] == id && e.Kind == watchdog.EventOperation && e.Reason != watchdog.ReasonAsked:
 			o.OK, o.Message = e.Reason == watchdog.ReasonDryRun, e.Message
 			return o, true
-		case e.Facts["operation"] == id && (e.Kind == watchdog.EventHandOver || e.Kind == watchdog.EventSurrender):
+		case e.Facts["operation"] == id && (e.Kind == watchdog.EventHandOver || e.Kind == watchdog.EventSurrender || e.Kind == watchdog.EventNamed):
 			term = e.Term
 			o.GapMS = e.TimingsMS["stop"] + e.TimingsMS["fence"] + e.TimingsMS["find_end"]
 		case term != 0 && e.Term >= term && e.Kind == watchdog.EventPromoted:
 			o.To, o.Term, o.GapMS = e.Member, uint64(e.Term), o.GapMS+e.TimingsMS["named_to_writable"]
 			o.OK = e.Member != from
+			if from == "" {
+				o.Message = e.Member + " is primary"
+				return o, true
+			}
 			o.Message = fmt.Sprintf("%s handed over to %s, about %.0f ms without writes", from, e.Member, o.GapMS)
 			if !o.OK {
 				o.Message = fmt.Sprintf("%s was put back after its shutdown, about %.0f ms without writes", from, o.GapMS)

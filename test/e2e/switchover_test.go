@@ -179,3 +179,27 @@ func TestOthersKilledDuringASwitchover(t *testing.T) {
 		})
 	}
 }
+
+// An election in quorum that lacks a voter waits, and says for whom; an operator may accept the loss.
+func TestFailoverByHand(t *testing.T) {
+	c := quorum(t, 3)
+	gone, left := c.standbys()[0], c.standbys()[1]
+	c.must(gone.Sidecar().Kill())
+	c.must(gone.StopImmediately())
+	c.strike(c.primary.FreezeHost())
+	c.must(c.Until(c.ctx, "an election that waits", rejoin, func() bool {
+		said, err := c.Command("failover")
+		return err != nil && strings.Contains(said, "accept-data-loss") && strings.Contains(said, gone.Name)
+	}))
+	if said, _ := c.Command("explain"); !strings.Contains(said, "waits") {
+		t.Errorf("explain: %s", said)
+	}
+	said, err := c.Command("failover", "--to", left.Name, "--accept-data-loss")
+	if err != nil || !strings.Contains(said, left.Name+" is primary") {
+		t.Fatalf("%s %v", said, err)
+	}
+	c.must(c.primary.ThawHost())
+	c.must(gone.StartSidecar())
+	c.must(c.writer.WaitAck(c.ctx, rejoin, left, c.struck))
+	c.settledWith(500)
+}

@@ -1,0 +1,116 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/pgvigil/pgvigil/watchdog"
+)
+
+func failoverCommand() *cli.Command {
+	return &cli.Command{
+		Name:  "failover",
+		Usage: "decide an election that rightly waits, and accept what is lost",
+		Description: "A primary that dies is noticed by itself, and planned work is a switchover. This is for an election that waits because\n" +
+			"its outcome could lose acknowledged commits: it says what would be lost, and with --accept-data-loss has the one that\n" +
+			"is named win.",
+		Flags: append(configFlags(storeFlags),
+			&cli.StringFlag{Name: "to", Usage: "the `MEMBER` that is to win (default: the one with the most WAL)"},
+			&cli.BoolFlag{Name: "accept-data-loss", Usage: "do it"},
+			&cli.DurationFlag{Name: "wait", Value: time.Minute, Usage: "wait so long for the outcome; 0: do not wait"},
+			outputFlag()),
+		Action: func(c *cli.Context) error {
+			if err := noArguments(c); err != nil {
+				return err
+			}
+			asJSON, err := wantsJSON(c)
+			if err != nil {
+				return err
+			}
+			cfg, store, err := clientOf(c)
+			if err != nil {
+				return err
+			}
+			defer store.Close()
+			s := &switchover{cfg: cfg, store: store, out: c.App.Writer, in: c.App.Reader, asJSON: asJSON, wait: c.Duration("wait")}
+			return s.failover(c.Context, c.String("to"), c.Bool("accept-data-loss"))
+		},
+	}
+}
+
+// failover says what it would cost, and does it if that is accepted.
+func (s *switchover) failover(ctx context.Context, to string, accepted bool) error {
+	cluster, err := s.read(ctx)
+	if err != nil {
+		return err
+	}
+	if err := exists(s.cfg, cluster); err != nil {
+		return err
+	}
+	o := watchdog.Operation{ID: rand.Text()[:8], Kind: watchdog.OperationFailover, To: to, By: asker(), Since: time.Now().Round(time.Millisecond)}
+	if cluster.Record != nil && cluster.Record.Phase == watchdog.PhaseElecting {
+		choice := countNow(cluster, time.Now())
+		if choice.Winner != "" {
+			return s.tell(outcome{OK: true, To: choice.Winner, Message: fmt.Sprintf("nothing to decide: the election has a winner by itself, %s", choice.Winner)})
+		}
+		if o.To == "" && len(choice.Ranked) > 0 {
+			o.To = choice.Ranked[0].Name
+		}
+		if !accepted && o.To != "" {
+			return fail(exitRefused, errors.New(costs(cluster, choice, o.To)+"; give --accept-data-loss to accept it"))
+		}
+	}
+	if _, err := s.ask(ctx, o); err != nil {
+		return err
+	}
+	if s.wait == 0 {
+		return s.tell(outcome{Operation: o.ID, OK: true, To: o.To, Message: "asked for; pgvigil history tells what comes of it"})
+	}
+	ended, err := s.await(ctx, o.ID, "")
+	if err != nil {
+		return err
+	}
+	return s.tell(ended)
+}
+
+// countNow judges the ballots as the leader does.
+func countNow(c watchdog.Cluster, now time.Time) watchdog.Choice {
+	v := watchdog.View{Cluster: &c, Policy: watchdog.DefaultPolicy(), Now: watchdog.Instant(1 + max(0, now.Sub(c.Record.Since)))}
+	if c.Policy != nil {
+		v.Policy = *c.Policy
+	}
+	return watchdog.Count(v, watchdog.Memory{Since: 1})
+}
+
+// costs says what is lost if that member wins now.
+func costs(c watchdog.Cluster, choice watchdog.Choice, to string) string {
+	var parts []string
+	var chosen watchdog.Candidate
+	for _, candidate := range choice.Ranked {
+		if candidate.Name == to {
+			chosen = candidate
+		}
+	}
+	if chosen.Name == "" {
+		return to + " has given no ballot"
+	}
+	if t := c.PrimaryTerm; t != nil {
+		parts = append(parts, fmt.Sprintf("%s behind what the last primary, %s, had last said", size(chosen.End.Behind(t.Flushed)), t.Holder))
+	}
+	if best := choice.Ranked[0]; best.Name != to {
+		if _, alive := c.Members[best.Name]; !alive || best.Owner != chosen.Owner {
+			parts = append(parts, fmt.Sprintf("%s behind %s, from which it could not be fetched", size(chosen.End.Behind(best.End)), best.Name))
+		}
+	}
+	text := fmt.Sprintf("%s would win at %s on timeline %d: %s", to, chosen.End, chosen.Timeline, strings.Join(parts, "; "))
+	if c.Record.Durability.Mode == watchdog.ModeQuorum {
+		text += ". In quorum, acknowledged commits may be among it: " + choice.Lacks
+	}
+	return text
+}
