@@ -21,7 +21,8 @@ func historyCommand() *cli.Command {
 		Name:  "history",
 		Usage: "tell what happened: terms, elections, promotions, rejoins, and why",
 		Flags: append(configFlags(storeFlags),
-			&cli.IntFlag{Name: "number", Aliases: []string{"n"}, Value: 20, Usage: "show the newest `N` events"}, outputFlag()),
+			&cli.IntFlag{Name: "number", Aliases: []string{"n"}, Value: 20, Usage: "show the newest `N` events"},
+			&cli.BoolFlag{Name: "follow", Aliases: []string{"f"}, Usage: "go on with what happens, until interrupted"}, outputFlag()),
 		Action: func(c *cli.Context) error {
 			if err := noArguments(c); err != nil {
 				return err
@@ -53,9 +54,69 @@ func historyCommand() *cli.Command {
 					return err
 				}
 			}
-			return writeHistory(c.App.Writer, events, asJSON)
+			if !c.Bool("follow") {
+				return writeHistory(c.App.Writer, events, asJSON)
+			}
+			return follow(c.Context, c.App.Writer, store, events, asJSON)
 		},
 	}
+}
+
+// eventSource is where events are read.
+type eventSource interface {
+	Events(ctx context.Context, newest int) ([]watchdog.Event, error)
+}
+
+// followEvery is how often it is looked for new events; followNewest bounds how many are read each time.
+const (
+	followEvery  = time.Second
+	followNewest = 100
+)
+
+// follow writes the events and those that come, each once: in JSON as one object a line. While etcd is out of reach it says so
+// once and goes on.
+func follow(ctx context.Context, w io.Writer, source eventSource, events []watchdog.Event, asJSON bool) error {
+	var last watchdog.Event
+	lost := false
+	tick := time.NewTicker(followEvery)
+	defer tick.Stop()
+	for {
+		for _, e := range events {
+			if !after(e, last) {
+				continue
+			}
+			last = e
+			if err := writeEvent(w, e, asJSON); err != nil {
+				return err
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		bounded, cancel := context.WithTimeout(ctx, readBound)
+		fresh, err := source.Events(bounded, followNewest)
+		cancel()
+		if err != nil && !lost && ctx.Err() == nil && !asJSON {
+			fmt.Fprintf(w, "(etcd does not answer: %v)\n", err)
+		}
+		lost = err != nil
+		events = fresh
+	}
+}
+
+// after says whether an event comes after another: by the record's sequence, which only grows, then by time.
+func after(e, last watchdog.Event) bool {
+	return cmp.Or(cmp.Compare(e.Term, last.Term), cmp.Compare(e.Seq, last.Seq), e.Time.Compare(last.Time)) > 0
+}
+
+func writeEvent(w io.Writer, e watchdog.Event, asJSON bool) error {
+	if asJSON {
+		return json.NewEncoder(w).Encode(e)
+	}
+	_, err := io.WriteString(w, renderHistory([]watchdog.Event{e}, time.Local))
+	return err
 }
 
 func writeHistory(w io.Writer, events []watchdog.Event, asJSON bool) error {

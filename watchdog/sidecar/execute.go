@@ -238,6 +238,11 @@ func (s *Sidecar) operate(ctx context.Context, v watchdog.View, d watchdog.Decis
 	case watchdog.ActRepoint:
 		return pg.Repoint(ctx, a.Upstream)
 	case watchdog.ActProd:
+		if !a.Restart { // it asks the upstream, which may be silent, and our vote must not wait for that
+			bounded, cancel := context.WithTimeout(ctx, v.Policy.Detection.D())
+			defer cancel()
+			ctx = bounded
+		}
 		return pg.Prod(ctx, a.Upstream, a.Restart)
 	case watchdog.ActStart:
 		s.options.Crash("rejoin-start")
