@@ -59,12 +59,14 @@ func (s *Sidecar) knockPrimary(ctx context.Context) {
 	for ctx.Err() == nil {
 		var name, address string
 		var period, budget time.Duration
+		rest := 2 * time.Second
 		s.with(func(st *state) {
 			period, budget = s.policy().Heartbeat.D(), s.policy().Detection.D()/2
 			name = s.primary()
 			if name == "" || name == s.options.Identity.Name || st.cluster.Record.Durability.Mode != watchdog.ModeQuorum {
 				return
 			}
+			rest = period
 			if silent := s.now().Since(st.peers[name].AnsweredAt); silent > 2*period {
 				address = st.cluster.Members[name].Address
 				if address == "" {
@@ -75,7 +77,7 @@ func (s *Sidecar) knockPrimary(ctx context.Context) {
 		if address != "" {
 			s.knockAt(ctx, name, address, budget)
 		}
-		pause(ctx, period)
+		pause(ctx, rest)
 	}
 }
 
