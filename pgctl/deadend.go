@@ -64,7 +64,31 @@ func (d walFiles) deadEnd(ctx context.Context, c control, timeline watchdog.Time
 		}
 	}
 	end, err := d.lastPage(ctx, timeline, from)
+	if err != nil && d.notBegun(timeline, from) {
+		end, err = from, nil
+	}
 	return sidecar.Position{Timeline: timeline, End: end}, err
+}
+
+// notBegun says whether lsn is the start of a segment in which nothing was written, behind one that is there: the server ended
+// when that was full, or just left by pg_switch_wal.
+func (d walFiles) notBegun(timeline watchdog.Timeline, lsn watchdog.LSN) bool {
+	if lsn != d.segmentStart(lsn) {
+		return false
+	}
+	next, _, err := d.segmentOf(timeline, lsn)
+	if err == nil {
+		next.Close()
+	}
+	if !errors.Is(err, os.ErrNotExist) && !errors.Is(err, errPage) {
+		return false
+	}
+	full, _, err := d.segmentOf(timeline, lsn-1)
+	if err != nil {
+		return false
+	}
+	full.Close()
+	return true
 }
 
 // shutdownEnd is the end of the shutdown checkpoint's record, the last that a primary writes.
@@ -121,7 +145,11 @@ func (d walFiles) newestAt(ctx context.Context, c control, lsn watchdog.LSN) (wa
 		return 0, err
 	}
 	defer r.close()
-	if err := r.openSegment(lsn); err != nil {
+	err = r.openSegment(lsn)
+	if err != nil && lsn == d.segmentStart(lsn) {
+		err = r.openSegment(lsn - 1)
+	}
+	if err != nil {
 		return 0, fmt.Errorf("no segment holds %s: %w", lsn, err)
 	}
 	return r.lineage.timeline, nil

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 
 	"github.com/pgvigil/pgvigil/pgctl/process"
 )
@@ -46,6 +47,8 @@ type Instance struct {
 	files    files      // what a bounded look at the files last showed
 	watch    watch      // Observe's own memory
 	edits    sync.Mutex // one edit of the server's configuration at a time
+
+	syncFlagged atomic.Int64 // the checkpointer that is known to have commits wait
 }
 
 // Open finds out about the server of a data directory. The server need not run.

@@ -31,9 +31,9 @@ const (
 // they have themselves, and whether a commit waits at all is a flag that the checkpointer keeps. So it returns when
 //
 //   - a new session shows the setting: the postmaster forks none while it is telling its children;
-//   - the checkpointer is seen at rest after its signal was delivered, if nobody was waited for before;
-//   - every sender has had an answer for WAL that was written after all that, which it can only have sent, and taken the
-//     answer for, after it looked for a new setting. One that does not get so far is ended.
+//   - the checkpointer is seen at rest after its signal was delivered, unless it has been since somebody is waited for;
+//   - every sender that was there by then has had an answer for WAL that was written after all that, which it can only have
+//     sent, and taken the answer for, after it looked for a new setting. One that does not get so far is ended.
 func (in *Instance) Synchronise(ctx context.Context, s watchdog.Sync) (watchdog.LSN, error) {
 	from, err := in.synchronise(ctx, s)
 	if err != nil {
@@ -46,21 +46,31 @@ func (in *Instance) synchronise(ctx context.Context, s watchdog.Sync) (watchdog.
 	if s.K > 0 && !in.version.quorumNames {
 		return 0, fmt.Errorf("PostgreSQL %s cannot wait for any of several standbys, 10 is the first that can: %w", in.version.name, sidecar.ErrNotPossible)
 	}
-	var before string
-	if err := in.scan(ctx, []any{&before}, "SELECT current_setting('"+syncNames+"')"); err != nil {
-		return 0, err
+	before, err := in.enforced(ctx, s.K > 0)
+	if sqlState(err) == sqlCannotConnectNow && s.K == 0 { // a warm standby: whoever waits for nobody need not see it done
+		_, _, err := in.writeSync(s)
+		return 0, errors.Join(err, in.signal(syscall.SIGHUP))
 	}
-	wanted, err := in.writeSync(s)
 	if err != nil {
 		return 0, err
 	}
-	if before != wanted {
+	if before == "" || s.K == 0 {
+		in.syncFlagged.Store(0)
+	}
+	wanted, written, err := in.writeSync(s)
+	if err != nil {
+		return 0, err
+	}
+	if !written && s.K == 0 && before == wanted {
+		return 0, nil
+	}
+	if written || before != wanted { // written: an earlier call's reload may still be under way, which shows nothing yet
 		if err := in.signal(syscall.SIGHUP); err != nil {
 			return 0, err
 		}
-		if err := in.awaitFresh(ctx, wanted); err != nil {
-			return 0, err
-		}
+	}
+	if err := in.awaitFresh(ctx, wanted); err != nil {
+		return 0, err
 	}
 	if s.K > 0 {
 		if err := in.awaitCheckpointer(ctx); err != nil {
@@ -68,29 +78,45 @@ func (in *Instance) synchronise(ctx context.Context, s watchdog.Sync) (watchdog.
 		}
 	}
 	recovering, err := in.recovering(ctx)
-	if err != nil || recovering || s.K == 0 && before == wanted {
+	if err != nil || recovering {
 		return 0, err
+	}
+	if s.K == 0 {
+		return in.flushed(ctx) // nothing is promised that a sender could break
 	}
 	return in.awaitSenders(ctx)
 }
 
-// writeSync writes the setting, and returns what the server is to have. Where nobody is to be waited for our own line goes,
-// and what the user has set elsewhere is in force again.
-func (in *Instance) writeSync(s watchdog.Sync) (wanted string, err error) {
-	if s.K > 0 {
-		wanted = formatSync(s)
-		return wanted, in.setAuto(map[string]string{syncNames: wanted})
-	}
+// enforced is the setting now. patient: a server that was just started, as hanging up does before 13, is waited for.
+func (in *Instance) enforced(ctx context.Context, patient bool) (now string, err error) {
+	waited := poll(ctx, reachTick, func() (bool, error) {
+		err = in.scan(ctx, []any{&now}, "SELECT current_setting('"+syncNames+"')")
+		state := sqlState(err)
+		starts := patient && (state == "" || state == sqlCannotConnectNow) && in.master.handle(in.Directory()) != nil
+		return err == nil || !starts, nil
+	})
+	return now, errors.Join(err, waited)
+}
+
+// writeSync writes the setting, and returns what the server is to have and whether the file has changed. Where nobody is to
+// be waited for our own line goes, and what the user has set elsewhere is in force again.
+func (in *Instance) writeSync(s watchdog.Sync) (wanted string, written bool, err error) {
 	err = in.editAuto(func(f *confFile) {
-		if value, set := f.get(syncNames); set && !parseSync(value).Foreign {
+		before := f.String()
+		value, set := f.get(syncNames)
+		switch {
+		case s.K > 0:
+			f.set(syncNames, formatSync(s))
+		case set && !parseSync(value).Foreign:
 			f.unset(syncNames)
 		}
+		written = f.String() != before
 	})
-	if err != nil {
-		return "", err
+	if err != nil || s.K > 0 {
+		return formatSync(s), written, err
 	}
 	all, err := in.settings()
-	return all.get(syncNames), err
+	return all.get(syncNames), written, err
 }
 
 // awaitFresh waits until a session opened now shows the setting; the kept one, which is cheaper to ask, shows it first.
@@ -118,26 +144,43 @@ func (in *Instance) awaitFresh(ctx context.Context, wanted string) error {
 }
 
 // awaitCheckpointer waits until the checkpointer has had its signal and is at rest in a wait from which a signal wakes it.
+// Before 14 the pauses of a checkpoint are no such wait, and may go on for an hour: that checkpoint is hastened.
 func (in *Instance) awaitCheckpointer(ctx context.Context) error {
 	const resting = "SELECT pid, coalesce(wait_event, '') FROM pg_stat_activity WHERE backend_type = 'checkpointer'"
+	hasten := time.Now().Add(reachWait)
 	looks := 0
-	return poll(ctx, reachTick, func() (bool, error) {
-		var pid int
+	var checkpointer int64
+	err := poll(ctx, reachTick, func() (bool, error) {
 		var event string
-		if err := in.scan(ctx, []any{&pid, &event}, resting); err != nil {
+		if err := in.scan(ctx, []any{&checkpointer, &event}, resting); err != nil {
 			return false, err
 		}
-		if !signalled(pid) || event != "CheckpointerMain" && event != "CheckpointWriteDelay" {
+		if checkpointer == in.syncFlagged.Load() {
+			return true, nil
+		}
+		rests := event == "CheckpointerMain" || event == "CheckpointWriteDelay"
+		if !rests && !in.version.checkpointHeeds && time.Now().After(hasten) {
+			if err := in.Checkpoint(ctx); err != nil {
+				in.log.Warn("commits wait for standbys only once the checkpoint is over, which could not be hastened", "error", err)
+			}
+			hasten = time.Now().Add(reachWait)
+		}
+		if !rests || !asleep(int(checkpointer)) {
 			looks = 0
 			return false, nil
 		}
 		looks++
 		return looks >= 2, nil
 	})
+	if err == nil {
+		in.syncFlagged.Store(checkpointer)
+	}
+	return err
 }
 
-// signalled says whether the process runs, and no SIGHUP is still on its way to it.
-func signalled(pid int) bool {
+// asleep says whether the process sleeps, and no SIGHUP is still on its way to it. One that is ready to run may have taken a
+// signal off its list, and not yet heeded it.
+func asleep(pid int) bool {
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
 		return false
@@ -147,7 +190,7 @@ func signalled(pid int) bool {
 		value = strings.TrimSpace(value)
 		switch name {
 		case "State":
-			if strings.HasPrefix(value, "T") || strings.HasPrefix(value, "t") {
+			if !strings.HasPrefix(value, "S") {
 				return false
 			}
 		case "SigPnd", "ShdPnd":
@@ -160,8 +203,9 @@ func signalled(pid int) bool {
 	return true
 }
 
-// awaitSenders writes a record and waits until every sender to a stamped standby has had it confirmed. It returns the
-// position after that record. One that lags for too long is ended: its standby comes back to another.
+// awaitSenders writes a record and waits until every sender has had it confirmed that is there by now, and counted under the
+// old names or may. It returns the position after that record. One that lags for too long is ended: its standby comes back to
+// another, which has the new setting from its start and owes no proof.
 func (in *Instance) awaitSenders(ctx context.Context) (watchdog.LSN, error) {
 	var mark string
 	if err := in.scan(ctx, []any{&mark}, "SELECT pg_logical_emit_message(true, 'pgvigil', 'synchronise')::text"); err != nil {
@@ -171,8 +215,13 @@ func (in *Instance) awaitSenders(ctx context.Context) (watchdog.LSN, error) {
 	if err != nil {
 		return 0, err
 	}
-	lag := fmt.Sprintf("FROM pg_stat_replication WHERE application_name ~ ':[0-9]+$' AND (%s IS NULL OR %s < '%s')",
-		in.version.downstreamFlush, in.version.downstreamFlush, from)
+	const counts = "SELECT coalesce(string_agg(pid::text, ','), '0') FROM pg_stat_replication WHERE application_name ~ ':[0-9]+$' OR sync_priority > 0"
+	var pids string
+	if err := in.scan(ctx, []any{&pids}, counts); err != nil {
+		return 0, err
+	}
+	lag := fmt.Sprintf("FROM pg_stat_replication WHERE pid IN (%s) AND (%s IS NULL OR %s < '%s')",
+		pids, in.version.downstreamFlush, in.version.downstreamFlush, from)
 	until := time.Now().Add(reachWait)
 	err = poll(ctx, reachTick, func() (bool, error) {
 		query := "SELECT count(*), NULL " + lag
@@ -207,32 +256,28 @@ func formatSync(s watchdog.Sync) string {
 }
 
 var (
-	syncValue = regexp.MustCompile(`^ANY ([0-9]+) \((.+)\)$`)
-	syncName  = regexp.MustCompile(`^"((?:[^"]|"")+):([0-9]+)"$`)
+	syncValue = regexp.MustCompile(`(?s)^ANY ([0-9]+) \((.+)\)$`)
+	syncName  = regexp.MustCompile(`"((?:[^"]|"")+):([0-9]+)"`)
 )
 
-// parseSync reads the setting. What we did not write is foreign.
+// parseSync reads the setting. What we would not have written is foreign, to the last byte.
 func parseSync(value string) (s watchdog.Sync) {
-	foreign := watchdog.Sync{Foreign: true}
 	if value == "" {
 		return s
 	}
+	foreign := watchdog.Sync{Foreign: true}
 	parts := syncValue.FindStringSubmatch(value)
 	if parts == nil {
 		return foreign
 	}
 	s.K, _ = strconv.Atoi(parts[1])
-	for _, quoted := range strings.Split(parts[2], ", ") {
-		name := syncName.FindStringSubmatch(quoted)
-		if name == nil {
-			return foreign
-		}
-		term, err := strconv.ParseUint(name[2], 10, 64)
-		if err != nil || s.Term != 0 && s.Term != watchdog.Term(term) {
-			return foreign
-		}
+	for _, name := range syncName.FindAllStringSubmatch(parts[2], -1) {
+		term, _ := strconv.ParseUint(name[2], 10, 64)
 		s.Term = watchdog.Term(term)
 		s.Voters = append(s.Voters, strings.ReplaceAll(name[1], `""`, `"`))
+	}
+	if s.K == 0 || s.Term == 0 || formatSync(s) != value {
+		return foreign
 	}
 	slices.Sort(s.Voters)
 	return s
@@ -259,36 +304,35 @@ func unstamped(application string) (name string, term watchdog.Term) {
 	return application[:i], watchdog.Term(n)
 }
 
-// lowCommits lists where synchronous_commit is lower than on, by role, database or for all.
+// lowCommits lists where synchronous_commit is lower than on, by role and database.
 const lowCommits = "SELECT format('%s for role %s in database %s', c, coalesce(r.rolname::text, '(all)'), coalesce(d.datname::text, '(all)'))" +
 	" FROM pg_db_role_setting s CROSS JOIN LATERAL unnest(s.setconfig) c LEFT JOIN pg_roles r ON r.oid = s.setrole" +
-	" LEFT JOIN pg_database d ON d.oid = s.setdatabase WHERE c ~ '^synchronous_commit=(off|local|remote_write|false|no|0)$'" +
-	" UNION ALL SELECT format('synchronous_commit=%s in %s', reset_val, coalesce(sourcefile, source)) FROM pg_settings" +
-	" WHERE name = 'synchronous_commit' AND source <> 'client' AND reset_val IN ('off', 'local', 'remote_write') ORDER BY 1"
+	" LEFT JOIN pg_database d ON d.oid = s.setdatabase WHERE c ~* '^synchronous_commit=(off|local|remote_write|false|no|0)$' ORDER BY 1"
+
+// lowCommit is a value lower than on.
+var lowCommit = regexp.MustCompile(`(?i)^(off|local|remote_write|false|no|0)$`)
 
 // LowCommits says for whom synchronous_commit is set lower than on: their commits wait for no standby, and quorum promises
-// them nothing (F43). Settings that sessions make for themselves are not seen.
+// them nothing (F43). Settings that sessions make for themselves are not seen, and what is set for all is as the files have
+// it: our own sessions, which set it themselves, do not show it.
 func (in *Instance) LowCommits(ctx context.Context) ([]string, error) {
 	if !in.version.quorumNames {
 		return nil, nil
 	}
-	s, err := in.openSession(ctx)
-	if err != nil {
-		return nil, err
-	}
-	defer s.close()
-	rows, err := s.conn.Query(ctx, lowCommits)
+	rows, err := in.query(ctx, lowCommits)
 	if err != nil {
 		return nil, fmt.Errorf("look for a lower synchronous_commit: %w", err)
 	}
-	defer rows.Close()
 	var low []string
-	for rows.Next() {
-		var text string
-		if err := rows.Scan(&text); err != nil {
-			return nil, err
-		}
-		low = append(low, text)
+	for _, row := range rows {
+		low = append(low, row[0])
 	}
-	return low, errors.Join(rows.Err())
+	all, err := in.settings()
+	if err != nil {
+		return nil, fmt.Errorf("look for a lower synchronous_commit: %w", err)
+	}
+	if s := all["synchronous_commit"]; lowCommit.MatchString(s.value) {
+		low = append(low, fmt.Sprintf("synchronous_commit=%s in %s", strings.ToLower(s.value), s.file))
+	}
+	return low, nil
 }

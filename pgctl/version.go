@@ -58,6 +58,7 @@ type version struct {
 	// WAL.
 	walRecords      bool // records carry a CRC-32C, and can be followed here to the last whole one
 	startupActivity bool // pg_stat_activity shows the startup process and what it waits for
+	checkpointHeeds bool // the pauses of a checkpoint are a wait that pg_stat_activity names, and a signal ends
 
 	// pg_rewind.
 	rewind              bool
@@ -121,6 +122,7 @@ var versions = table(
 	}},
 	step{"14", 140000, func(v *version) {
 		v.restoreReload, v.idleTimeout, v.pauseState = true, true, "pg_get_wal_replay_pause_state"
+		v.checkpointHeeds = true
 	}},
 	step{"15", 150000, func(v *version) {
 		v.backupStart, v.backupStop, v.rewindConfigFile = "pg_backup_start", "pg_backup_stop", true
