@@ -109,7 +109,7 @@ func unfitStore(v View) (Decision, bool) {
 // missingRecord: only the primary under unexpired trust may write it again, one term later.
 func missingRecord(v View) Decision {
 	c := v.Cluster
-	if v.ReadAt < v.Trust.From {
+	if v.ReadAt < v.Trust.From || c.Revision < v.Trust.Rev {
 		return v.wait(ReasonStoreUnread, "etcd is to be read again: our own change is younger than the last read")
 	}
 	ours := c.PrimaryTermRev == 0 || c.PrimaryTermRev == v.Trust.Rev

@@ -60,7 +60,7 @@ func serving(v View, m Memory) Decision {
 		return v.wait(ReasonServerUnknown, strings.TrimSuffix("the server does not answer our queries; "+v.Server.Problem, "; "))
 	}
 	if o := v.Cluster.Record.Operation; o != nil && v.Flight.Kind == "" {
-		if d, operates := v.operate(*o); operates {
+		if d, operates := v.operate(*o, m); operates {
 			return d
 		}
 	}

@@ -18,6 +18,7 @@ func remember(v View) Memory {
 		m.ProddedAt = 0
 	}
 	m.GuardlessSince = since(m.GuardlessSince, v.Now, v.Trust.Term != 0 && !v.Me.GuardReady)
+	m.AskedSince = since(m.AskedSince, v.Now, v.Cluster != nil && v.Cluster.Record != nil && v.Cluster.Record.Operation != nil)
 	m.ShortSince = since(m.ShortSince, v.Now, v.short())
 	if v.Flight.Kind == ActStart {
 		m.StartTried = v.Flight.Since

@@ -13,10 +13,11 @@ type Operation struct {
 	ID      string        `json:"id"`
 	Kind    OperationKind `json:"kind"`
 	Term    Term          `json:"term"`
-	To      string        `json:"to,omitempty"` // who is to take over; empty: the best
-	By      string        `json:"by"`           // who asked, for people
-	Since   time.Time     `json:"since"`        // by the asker's wall clock, for people
-	Bound   Duration      `json:"bound"`        // for the shutdown; past it the server is put back into service
+	From    string        `json:"from,omitempty"` // who is to be primary still when it is asked for
+	To      string        `json:"to,omitempty"`   // who is to take over; empty: the best
+	By      string        `json:"by"`             // who asked, for people
+	Since   time.Time     `json:"since"`          // by the asker's wall clock, for people
+	Bound   Duration      `json:"bound"`          // for the shutdown; past it the server is put back into service
 	Ignore  []string      `json:"ignore,omitempty"`
 	DryRun  bool          `json:"dry_run,omitempty"`
 	Comment string        `json:"comment,omitempty"`
@@ -60,6 +61,8 @@ func AskChange(c Cluster, o Operation) (Change, error) {
 		return asked(c, o), nil
 	case r.Phase != PhaseNormal || r.Primary == "":
 		return Change{}, fmt.Errorf("nobody is primary just now: term %d is %s (%s)", r.Term, r.Phase, r.Reason)
+	case o.From != "" && o.From != r.Primary:
+		return Change{}, fmt.Errorf("%s is not the primary, %s is since term %d", o.From, r.Primary, r.Term)
 	case o.To == r.Primary:
 		return Change{}, fmt.Errorf("%s is the primary already", o.To)
 	case o.To != "" && !r.Confirmed(o.To):
@@ -122,7 +125,7 @@ func endChange(v View, why Reason, message string) Change {
 }
 
 // operate goes on with the operation that the record holds, our server being the primary.
-func (v View) operate(o Operation) (Decision, bool) {
+func (v View) operate(o Operation, m Memory) (Decision, bool) {
 	f := v.Flight
 	end := func(why Reason, message string) (Decision, bool) {
 		d := v.wait(why, message)
@@ -136,14 +139,16 @@ func (v View) operate(o Operation) (Decision, bool) {
 		return Decision{}, false // etcd is not there to hand over by
 	case o.Kind != OperationSwitchover:
 		return end(ReasonUnknownOperation, fmt.Sprintf("this version of pgvigil knows no operation %q", o.Kind))
-	case f.Failed == ActSwitchOver:
+	case f.Failed == ActSwitchOver && f.FailedAt >= m.AskedSince:
 		return end(ReasonOperationFailed, fmt.Sprintf("%s stays the primary: %s", v.Me.Name, v.Server.Problem))
 	}
 	heir, choice, why := v.switchHeir(o)
 	switch {
+	case why != "" && v.Now.Since(m.AskedSince) < v.Policy.Detection.D():
+		return v.wait(ReasonSwitchover, "not yet: "+why), true // it may only not have been heard of
 	case why != "":
 		return end(ReasonOperationFailed, fmt.Sprintf("%s stays the primary: %s", v.Me.Name, why))
-	case o.DryRun && f.Done == ActSwitchOver:
+	case o.DryRun && f.Done == ActSwitchOver && f.DoneAt >= m.AskedSince:
 		return end(ReasonDryRun, fmt.Sprintf("%s would hand over to %s, %d bytes behind", v.Me.Name, heir.Name, heir.End.Behind(v.Server.Received)))
 	}
 	d := v.do(ActSwitchOver, ReasonSwitchover, fmt.Sprintf("handing over to %s, as %s asked", heir.Name, o.By))

@@ -144,13 +144,15 @@ var verbs = map[string]func(*story, *arguments){
 			Term: Term(a.number("term")), Timeline: Timeline(a.number("timeline")), Owner: a.text("owner"), Fork: a.lsn("fork")})
 	},
 	"flight": func(s *story, a *arguments) {
-		s.view.Flight = Flight{Kind: ActionKind(a.text("now")), Failed: ActionKind(a.text("failed")), Done: ActionKind(a.text("done")), Diverged: a.has("diverged"), NotPossible: a.has("not-possible"), WALGone: a.has("wal-gone"), FailedAt: s.view.Now, Failures: 1}
+		s.view.Flight = Flight{Kind: ActionKind(a.text("now")), Failed: ActionKind(a.text("failed")), Done: ActionKind(a.text("done")), DoneAt: s.view.Now, Diverged: a.has("diverged"), NotPossible: a.has("not-possible"), WALGone: a.has("wal-gone"), FailedAt: s.view.Now, Failures: 1}
 	},
 	"admitted": func(s *story, a *arguments) {
 		s.view.Me.Admitted.Term, s.view.Me.Admitted.Seq, s.view.Me.Admitted.Promised = Term(a.number("term")), uint64(a.number("seq")), Term(a.number("promised"))
 	},
-	"pid":  func(s *story, a *arguments) { s.view.Server.PID = int(a.wordNumber()) },
-	"gone": func(s *story, a *arguments) { delete(s.view.Cluster.Members, a.words[0]) },
+	"pid":   func(s *story, a *arguments) { s.view.Server.PID = int(a.wordNumber()) },
+	"gone":  func(s *story, a *arguments) { delete(s.view.Cluster.Members, a.words[0]) },
+	"stale": func(s *story, _ *arguments) { s.view.Cluster.Revision = -1 }, // read before our own last renewal was made
+	"fresh": func(s *story, _ *arguments) { s.view.Cluster.Revision = s.revs },
 	"lost": func(s *story, _ *arguments) {
 		c := s.view.Cluster
 		c.Record, c.RecordRev, c.PrimaryTerm, c.PrimaryTermRev, c.Ledger = nil, 0, nil, 0, nil
@@ -241,6 +243,9 @@ func (s *story) server(a *arguments) {
 
 // decide judges the view and tells what came out.
 func (s *story) decide() string {
+	if c := s.view.Cluster; c != nil && c.Revision >= 0 {
+		c.Revision = s.revs
+	}
 	before := fmt.Sprintf("%+v", s.view)
 	d := Decide(s.view)
 	if first, again := s.tell(d), s.tell(Decide(s.view)); first != again {

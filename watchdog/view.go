@@ -67,10 +67,11 @@ type Peer struct {
 
 // Flight is an operation that the sidecar carries out beside its loop.
 type Flight struct {
-	Kind  ActionKind // empty: none
-	Term  Term       // on which it was judged
-	Since Instant
-	Done  ActionKind // the last operation's kind, when it succeeded
+	Kind   ActionKind // empty: none
+	Term   Term       // on which it was judged
+	Since  Instant
+	Done   ActionKind // the last operation's kind, when it succeeded, and when
+	DoneAt Instant
 	// Failed is the last operation's kind, when it failed, with the time and how often in a row: so that a retry waits, and
 	// the next rung of the ladder is tried. The rest says why, where that matters.
 	Failed      ActionKind
@@ -96,6 +97,7 @@ type Memory struct {
 	GuardlessSince    Instant // we hold a term and no guard watches our server
 	TermSince         Instant // we have seen this term
 	ShortSince        Instant // fewer standbys than k could be voters
+	AskedSince        Instant // an operator's operation stands in the record
 
 	StartTried Instant // our server was last started: one that dies at once is not started again at once
 

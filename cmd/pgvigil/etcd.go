@@ -12,7 +12,7 @@ import (
 )
 
 const (
-	lookForLeader = 5 * time.Second
+	lookForLeader = 500 * time.Millisecond
 	moveBound     = 2 * time.Second
 )
 

@@ -27,6 +27,7 @@ func switchoverCommand() *cli.Command {
 			"names the heir. If that fails the old primary goes on or is put back.",
 		Flags: append(configFlags(storeFlags),
 			&cli.StringFlag{Name: "to", Usage: "the `MEMBER` that is to take over (default: the best)"},
+			&cli.StringFlag{Name: "from", Usage: "only if this `MEMBER` is the primary still"},
 			&cli.BoolFlag{Name: "dry-run", Usage: "say what would happen, and do nothing"},
 			&cli.BoolFlag{Name: "yes", Aliases: []string{"y"}, Usage: "do not ask"},
 			&cli.StringSliceFlag{Name: "ignore", Usage: "go on in spite of an `OBSTACLE`: archive, logical, transactions, prepared"},
@@ -50,7 +51,7 @@ func switchoverCommand() *cli.Command {
 			}
 			defer store.Close()
 			o := watchdog.Operation{
-				ID: rand.Text()[:8], Kind: watchdog.OperationSwitchover, To: c.String("to"), By: asker(), Since: time.Now().Round(time.Millisecond),
+				ID: rand.Text()[:8], Kind: watchdog.OperationSwitchover, From: c.String("from"), To: c.String("to"), By: asker(), Since: time.Now().Round(time.Millisecond),
 				Bound: watchdog.Duration(c.Duration("shutdown-timeout")), Ignore: c.StringSlice("ignore"), DryRun: c.Bool("dry-run"),
 			}
 			s := &switchover{cfg: cfg, store: store, out: c.App.Writer, in: c.App.Reader, asJSON: asJSON, wait: c.Duration("wait")}
@@ -169,6 +170,9 @@ func (s *switchover) ask(ctx context.Context, o watchdog.Operation) (from string
 		cluster, err := s.read(ctx)
 		if err != nil {
 			return "", err
+		}
+		if o.From == "" && cluster.Record != nil {
+			o.From = cluster.Record.Primary // another's command may be carried out before ours is in
 		}
 		change, err := watchdog.AskChange(cluster, o)
 		if err != nil {

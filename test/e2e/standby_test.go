@@ -52,6 +52,40 @@ func TestLaggingStandbyIsNotChosen(t *testing.T) {
 	c.settledWith(500)
 }
 
+// A veto chooses who may win and not what may be lost: the one that has more is barred, and gives the winner what it lacks.
+func TestBarredStandbyGivesItsTail(t *testing.T) {
+	for _, mode := range []string{"async", "quorum"} {
+		t.Run(mode, func(t *testing.T) {
+			c := whole(t, func(o *lab.Options) { o.Policy = "durability: " + mode })
+			barred, other := c.standbys()[0], c.standbys()[1]
+			barred.Configure("no_failover: true")
+			c.must(barred.Sidecar().Kill())
+			c.must(barred.StartSidecar())
+			_, err := c.WaitWhole(c.ctx, rejoin)
+			c.must(err)
+			c.must(other.SignalTitled("walreceiver", syscall.SIGSTOP))
+			c.must(c.bulk(30000)) // more than sockets hold
+			c.must(c.Until(c.ctx, "the barred one has it all", soon, func() bool {
+				return barred.Ask(c.ctx, "SELECT count(*) FROM bulk") == "30000"
+			}))
+			c.strike(c.primary.FreezeHost())
+			c.must(other.SignalTitled("walreceiver", syscall.SIGCONT))
+			if fresh := c.takenOver(); fresh != other {
+				t.Errorf("%s won, and it was barred", fresh.Name)
+			}
+			if got := other.Ask(c.ctx, "SELECT count(*) FROM bulk"); got != "30000" {
+				t.Errorf("of 30000 rows the new primary has %q", got)
+			}
+			c.must(c.primary.ThawHost())
+			if mode == "async" {
+				c.settledWith(500)
+				return
+			}
+			c.wholeAgain()
+		})
+	}
+}
+
 // F21: paused replay hides what was received; it counts all the same, and the winner resumes.
 func TestPausedReplay(t *testing.T) {
 	c := whole(t)

@@ -27,6 +27,7 @@ type Node struct {
 
 	host    string
 	sidecar *Process
+	extra   string // lines of its configuration
 	env     []string
 	lines   []*faultline.Line // to etcd's members; none: directly
 }
@@ -167,6 +168,7 @@ func (n *Node) Ask(ctx context.Context, query string) string {
 // config is the least that a user must write, and etcd.
 func (n *Node) config() string {
 	var b strings.Builder
+	b.WriteString(n.extra)
 	fmt.Fprintf(&b, "cluster: %s\nname: %s\netcd:\n  endpoints: [\"%s\"]\n", Name, n.Name, strings.Join(n.etcdEndpoints(), `", "`))
 	if n.options.Embedded {
 		i := n.index()
@@ -178,6 +180,7 @@ func (n *Node) config() string {
 	}
 	fmt.Fprintf(&b, "postgres:\n  data_dir: %s\n  address: %s\n  replication: user=replicator\napi:\n  listen: %s:%d\nlog:\n  level: debug\n",
 		n.DataDir(), n.Address(), n.host, n.APIPort)
+	b.WriteString(n.options.Config)
 	if n.options.Preset != "" || n.options.Policy != "" {
 		b.WriteString("policy:\n")
 		if n.options.Preset != "" {
@@ -189,6 +192,9 @@ func (n *Node) config() string {
 	}
 	return b.String()
 }
+
+// Configure adds lines to the sidecar's configuration, from its next start on.
+func (n *Node) Configure(lines string) { n.extra = lines + "\n" }
 
 func (n *Node) index() int {
 	for i, other := range n.Nodes {

@@ -185,7 +185,7 @@ func (s *Sidecar) landed(a watchdog.Action, began watchdog.Instant, err error) {
 		if st.inFlight.Kind != a.Kind {
 			return // a fence has overtaken it and speaks for itself
 		}
-		f := watchdog.Flight{Done: a.Kind}
+		f := watchdog.Flight{Done: a.Kind, DoneAt: s.now()}
 		if err != nil {
 			f = watchdog.Flight{
 				Failed: a.Kind, FailedAt: s.now(), Failures: 1,

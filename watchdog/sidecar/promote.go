@@ -157,6 +157,9 @@ func (p *promotion) retake(ctx context.Context) error {
 	if trust.Term == r.Term && trust.Live(p.view.Policy, p.now()) {
 		return nil
 	}
+	if err := p.freshenLease(ctx); err != nil {
+		return fmt.Errorf("renew term %d: %w", r.Term, err)
+	}
 	trust = watchdog.Trust{Term: r.Term, Rev: p.view.Cluster.PrimaryTermRev}
 	sent := p.now()
 	revision, err := p.options.Store.Apply(ctx, watchdog.RenewChange(trust, p.options.Identity, 1, p.view.Server.Received))

@@ -114,8 +114,8 @@ func (s *Sidecar) observeEvery() time.Duration {
 	case watchdog.RoleStarting, watchdog.RoleUnknown:
 		return 50 * time.Millisecond
 	case watchdog.RoleStandby:
-		if !s.state.server.Streaming {
-			return 100 * time.Millisecond
+		if r := s.state.cluster; !s.state.server.Streaming || r != nil && r.Record != nil && s.state.server.Timeline < r.Record.Timeline {
+			return 100 * time.Millisecond // it is about to stream, or does without knowing the timeline yet
 		}
 	case watchdog.RolePrimary:
 		return s.observePrimaryEvery()
