@@ -26,6 +26,12 @@ e2e: deps build ## the end-to-end tests alone, told as they go
 e2e-versions: deps build ## failover on every major in PGVIGIL_TEST_BINDIRS (default: those installed)
 	go test -v -count=1 -timeout 60m -run '^TestEveryMajor$$' ./test/e2e
 
+sim: ## simulated clusters: SEEDS=n (20000) from FROM=n (1), or SEED=n told event by event, shrunk when it fails
+	SEEDS=$(or $(SEEDS),20000) FROM=$(or $(FROM),1) SEED=$(SEED) go test -count=1 -v -timeout 60m -run '^(TestSeeds|TestOneSeed)$$' ./test/simulation
+
+model: ## the exhaustive model with its largest bounds, some minutes
+	MODEL=full go test -count=1 -v -timeout 60m ./test/model
+
 bench: deps build ## what an idle sidecar costs, and the gap after a crash of the postmaster
 	go run ./test/bench
 
@@ -51,4 +57,4 @@ ci: deps lint build ## what must be green before anything lands: every test, end
 	go test -timeout 30m $$(go list ./... | grep -v /test/e2e)
 	go test -timeout 30m ./test/e2e -run '^Test($(CI_FAULTS))$$'
 
-.PHONY: help deps build demo test race e2e e2e-versions bench cover fuzz lint ci
+.PHONY: help deps build demo test race sim model e2e e2e-versions bench cover fuzz lint ci
