@@ -24,14 +24,28 @@ func (c *Client) Apply(ctx context.Context, change watchdog.Change) (int64, erro
 	if err := c.refuse(plan, writer); err != nil {
 		return 0, err
 	}
+	revision, err := c.commit(ctx, "apply change", plan, writer.Lease)
+	if err != nil {
+		return 0, err
+	}
+	c.prune(change.PruneEvents)
+	return revision, nil
+}
+
+// errOwnDoing: the change may have been made.
+var errOwnDoing = errors.New("outcome unknown: a compare failed, perhaps because of an earlier attempt at the " +
+	"same change whose answer did not come")
+
+// commit carries a plan out, at most once: what it writes is pinned to revisions.
+func (c *Client) commit(ctx context.Context, what string, plan keys.Plan, lease int64) (int64, error) {
 	response, certain, err := send(ctx, c.pool, request[*clientv3.TxnResponse]{
-		what: "apply change",
+		what: what,
 		ask: func(ctx context.Context, e *endpoint) (*clientv3.TxnResponse, error) {
 			client, err := e.connected(ctx)
 			if err != nil {
 				return nil, err
 			}
-			return client.Txn(ctx).If(compares(plan)...).Then(operations(plan, writer.Lease)...).Commit()
+			return client.Txn(ctx).If(compares(plan)...).Then(operations(plan, lease)...).Commit()
 		},
 		final:    func(err error) bool { return leaseGone(err) || refused(err) },
 		doubtful: func(r *clientv3.TxnResponse) bool { return !r.Succeeded },
@@ -45,17 +59,12 @@ func (c *Client) Apply(ctx context.Context, change watchdog.Change) (int64, erro
 	c.saw(response.Header)
 	switch {
 	case !response.Succeeded && certain:
-		return 0, fmt.Errorf("apply change: %w", sidecar.ErrCompareLost)
+		return 0, fmt.Errorf("%s: %w", what, sidecar.ErrCompareLost)
 	case !response.Succeeded:
-		return 0, errOwnDoing
+		return 0, fmt.Errorf("%s: %w", what, errOwnDoing)
 	}
-	c.prune(change.PruneEvents)
 	return response.Header.Revision, nil
 }
-
-// errOwnDoing: the change may have been made.
-var errOwnDoing = errors.New("apply change: outcome unknown: a compare failed, perhaps because of an earlier attempt at the " +
-	"same change whose answer did not come")
 
 // refuse says what need not be sent to be known.
 func (c *Client) refuse(plan keys.Plan, w keys.Writer) error {

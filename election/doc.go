@@ -1,5 +1,5 @@
 // Package election is the one place that talks to etcd: keys, leases, the leader's election, the record, ballots, watches.
-// Client implements sidecar.Store. Where the keys lie and how they are read is package keys.
+// Client implements sidecar.Store, and alert.Store. Where the keys lie and how they are read is package keys.
 //
 // # Requests and sick endpoints
 //
@@ -11,11 +11,11 @@
 // (no leader, no connection, an expired token) are tried again until the deadline (F15).
 //
 // So a request may reach etcd more than once:
-//   - Read, Events and KeepAlive are harmless twice. A caller that counts time from before the call counts it from the
-//     first send.
+//   - Read, Events, AlertCursor and KeepAlive are harmless twice. A caller that counts time from before the call counts it
+//     from the first send.
 //   - Grant asks for a lease id of its own choice; the second finds that the lease exists.
-//   - Apply is made at most once, because what it writes is pinned to revisions (see keys). If a compare fails while another
-//     attempt's outcome is not known, the change may be its own cause: the answer is then an error that is not
+//   - Apply and MoveAlertCursor are made at most once, because what they write is pinned to revisions (see keys). If a
+//     compare fails while another attempt's outcome is not known, the change may be its own cause: the answer is then an error that is not
 //     ErrCompareLost, which means that the outcome is unknown.
 //
 // # Promises
@@ -25,8 +25,8 @@
 //   - ErrCompareLost and ErrLeaseLost are said only when etcd said so. Every other error of Apply: outcome unknown.
 //   - A lease is renewed once per KeepAlive. An answer counts for the request that it follows: a stream on which an answer
 //     was not waited for is thrown away with it (F10).
-//   - The watch never wakes anybody for primary.term. It wakes once more than necessary rather than once too few: when it
-//     begins, when it was broken, compacted (F12) or moved to another endpoint.
+//   - The watch never wakes anybody for primary.term or a cursor of alerts. It wakes once more than necessary rather
+//     than once too few: when it begins, when it was broken, compacted (F12) or moved to another endpoint.
 //   - Close, or the end of a watch's ctx, leaves no goroutine behind.
 //
 // # What it does not promise

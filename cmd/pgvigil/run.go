@@ -93,6 +93,10 @@ func runMember(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
+	notifier, err := openAlerts(cfg, store, member, log)
+	if err != nil {
+		return fail(exitConfig, err)
+	}
 	face := api.NewServer(member, options)
 	if err := face.Listen(); err != nil { // before anything is touched
 		return fail(exitConfig, err)
@@ -100,6 +104,9 @@ func runMember(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 	log.Info("sidecar starts", "version", buildVersion(), "cluster", cfg.Cluster, "member", cfg.Name, "api", cfg.API.Advertise)
 	group.Go(func() error { return face.Run(ctx) })
 	group.Go(func() error { return member.Run(ctx) })
+	if notifier != nil {
+		group.Go(func() error { return notifier.Run(ctx) })
+	}
 	if etcd != nil { // which may rightly wait for the other sidecars to be started
 		group.Go(func() error { return keepEtcd(ctx, cfg, etcd, member, log) })
 	} else {

@@ -53,6 +53,8 @@ func Exercise(t *testing.T, setup func(t *testing.T) (open func() sidecar.Store,
 		{"a lost lease is said to be lost", leaseLost},
 		{"a lease is resumed by a later process of the member", leaseResumed},
 		{"a deleted prefix reads as absences", prefixDeleted},
+		{"a cursor of alerts is moved only on the revision that was read", alertCursor},
+		{"cursors of alerts wake nobody, and a torn one hides nothing else", alertCursorDisturbsNobody},
 	} {
 		t.Run(part.name, func(t *testing.T) {
 			ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)

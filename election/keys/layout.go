@@ -97,6 +97,14 @@ func (l Layout) Aside(e watchdog.Event) string {
 	return l.Event(e) + "-" + padded(uint64(at))
 }
 
+// Alerts is the prefix of the cursors of alerts.
+func (l Layout) Alerts() string { return l.prefix + "alerts/" }
+
+// AlertCursor is the key of how far the sink of that name has got.
+func (l Layout) AlertCursor(sink string) (string, error) {
+	return l.Alerts() + sink, checkName("sink", sink)
+}
+
 // padded writes a number so that keys sort as numbers do.
 func padded(n uint64) string { return fmt.Sprintf("%020d", n) }
 
@@ -116,12 +124,13 @@ func After(prefix string) string {
 // Span is the keys in [From, To).
 type Span struct{ From, To string }
 
-// Waking is the spans that together hold every key but primary.term, which changes with each renewal and wakes nobody.
+// Waking is the spans that together hold every key but primary.term, which changes with each renewal, and the cursors of
+// alerts (and what would sort before them), which nothing is decided on: they wake nobody.
 func (l Layout) Waking() []Span {
-	return []Span{{l.prefix, l.PrimaryTerm()}, {l.PrimaryTerm() + "\x00", After(l.prefix)}}
+	return []Span{{After(l.Alerts()), l.PrimaryTerm()}, {l.PrimaryTerm() + "\x00", After(l.prefix)}}
 }
 
-// Read is the spans that one consistent read fetches: all but the events, which nothing is decided on.
+// Read is the spans that one consistent read fetches: all but the events and the cursors of alerts, which nothing is decided on.
 func (l Layout) Read() []Span {
 	spans := []Span{only(l.Record()), only(l.Primary()), only(l.PrimaryTerm()), only(l.Policy())}
 	for _, prefix := range []string{l.Leaders(), l.Members(), l.Ballots(), l.Ledger()} {

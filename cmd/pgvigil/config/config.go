@@ -7,21 +7,23 @@ import (
 	"strings"
 
 	"github.com/pgvigil/pgvigil/watchdog"
+	"github.com/pgvigil/pgvigil/watchdog/alert/sink"
 )
 
 // Config is everything that can be configured. Load fills in what has a default.
 type Config struct {
-	Cluster    string   `yaml:"cluster"`
-	Name       string   `yaml:"name"`
-	Etcd       Etcd     `yaml:"etcd"`
-	Postgres   Postgres `yaml:"postgres"`
-	API        API      `yaml:"api"`
-	StateDir   string   `yaml:"state_dir"` // default: postgres.data_dir + ".pgvigil"
-	Site       string   `yaml:"site"`
-	Priority   int      `yaml:"priority"`
-	NoFailover bool     `yaml:"no_failover"`
-	Policy     Policy   `yaml:"policy"`
-	Log        Log      `yaml:"log"`
+	Cluster    string        `yaml:"cluster"`
+	Name       string        `yaml:"name"`
+	Etcd       Etcd          `yaml:"etcd"`
+	Postgres   Postgres      `yaml:"postgres"`
+	API        API           `yaml:"api"`
+	StateDir   string        `yaml:"state_dir"` // default: postgres.data_dir + ".pgvigil"
+	Site       string        `yaml:"site"`
+	Priority   int           `yaml:"priority"`
+	NoFailover bool          `yaml:"no_failover"`
+	Policy     Policy        `yaml:"policy"`
+	Alerts     []sink.Config `yaml:"alerts"`
+	Log        Log           `yaml:"log"`
 
 	// Warnings are what is probably a mistake and yet no error, such as an environment variable that is nearly a key.
 	Warnings []string `yaml:"-"`

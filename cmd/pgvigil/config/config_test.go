@@ -102,6 +102,8 @@ func TestEveryKeyIsAnEnvironmentVariable(t *testing.T) {
 				text = write(t, "secret\n")
 			case "api.advertise":
 				text = "http://text"
+			case "alerts":
+				text = "[{name: ops, type: webhook, url: 'http://a/'}]"
 			}
 			name := "PGVIGIL_" + strings.ToUpper(strings.ReplaceAll(path, ".", "_"))
 			got, err := Load("", []string{name + "=" + text}, nil)
@@ -141,6 +143,11 @@ func TestWhatIsWrongInAFileIsSaidWithItsLine(t *testing.T) {
 		{"a list in a list", "etcd:\n  endpoints:\n  - [a]\n", []string{":2: etcd.endpoints: it holds a list in line 3"}},
 		{"a member of etcd twice", "etcd:\n  embedded:\n    initial_cluster:\n      a: http://x:1\n      a: http://y:1\n", []string{"a stands a second time in line 5"}},
 		{"no such preset", "policy: {preset: fast}\n", []string{`:1: policy.preset: there is no preset "fast": give default or tight`}},
+		{"a section where a list of them belongs", "alerts: {name: a}\n", []string{":1: alerts: it is a section: give a list of sections"}},
+		{"a text in a list of sections", "alerts:\n- a\n", []string{`:1: alerts: it holds the value "a" in line 2: give a list of sections`}},
+		{"a typing error in a list of sections", "alerts:\n- name: a\n  typ: webhook\n", []string{":1: alerts: unknown key typ in line 3: did you mean type?"}},
+		{"a key twice in a section of a list", "alerts:\n- name: a\n  name: b\n", []string{"alerts: name stands a second time in line 3: keep one"}},
+		{"a wrong value in a section of a list", "alerts:\n- timeout: 5\n", []string{`alerts: timeout in line 2: "5" is no duration`}},
 		{"no YAML", "cluster: a\n\tname: b\n", []string{":2: this is no YAML"}},
 		{"not keys at all", "- a\n", []string{":1: the file is a list: keys are expected here"}},
 		{"two documents", "cluster: a\n---\ncluster: b\n", []string{"a second document begins here"}},
@@ -157,6 +164,39 @@ func TestWhatIsWrongInAFileIsSaidWithItsLine(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+func TestSinksOfAlerts(t *testing.T) {
+	c := load(t, "alerts:\n- &a\n  name: ops\n  type: command\n  command: [/bin/page, dba]\n  timeout: 3s\n- name: b\n  type: webhook\n  url: http://x/\n")
+	if len(c.Alerts) != 2 || c.Alerts[0].Command[1] != "dba" || c.Alerts[0].Timeout.D() != 3*time.Second || c.Alerts[1].URL != "http://x/" {
+		t.Errorf("%+v", c.Alerts)
+	}
+	if err := c.ForAlerts(); err == nil || !strings.Contains(err.Error(), "cluster: it is missing") {
+		t.Errorf("no cluster: %v", err)
+	}
+	for _, test := range []struct{ text, says string }{
+		{"[{}]", "alerts: sink 1: name: it is missing"},
+		{"[{name: a b}]", `sink "a b": name: "a b": give 1 to 40 letters`},
+		{"[{name: a}]", "type: it is missing"},
+		{"[{name: a, type: mail}]", `type: "mail" is no type`},
+		{"[{name: a, type: webhook}]", "url: it is missing"},
+		{"[{name: a, type: alertmanager, url: am:9093}]", "url: it is no address to post to"},
+		{"[{name: a, type: command}]", "command: it is missing"},
+		{"[{name: a, type: command, command: [page]}]", "give the program's whole path"},
+		{"[{name: a, type: command, command: [/x], url: http://x/}]", "a command takes neither"},
+		{"[{name: a, type: webhook, url: http://x/, command: [/x]}]", "it goes with type: command alone"},
+		{"[{name: a, type: notify}]", "give the service's URL"},
+		{"[{name: a, type: notify, url: 'pigeon://x'}]", `there is no service "pigeon": give the URL of one of`},
+		{"[{name: a, type: webhook, url: http://x/, severity: fatal}]", `severity: "fatal" is no severity`},
+		{"[{name: a, type: webhook, url: http://x/, timeout: 1h}]", "timeout: 1h0m0s is not between"},
+		{"[{name: a, type: webhook, url: http://x/, secret_file: key}]", "give the whole path"},
+		{"[{name: a, type: webhook, url: http://x/}, {name: a, type: webhook, url: http://y/}]", "name: another sink has it too"},
+	} {
+		c := load(t, "cluster: c\nalerts: "+test.text+"\n")
+		if err := c.ForAlerts(); err == nil || !strings.Contains(err.Error(), test.says) || !strings.Contains(err.Error(), ":2: alerts: ") {
+			t.Errorf("%s says\n%v\nwant\n%s", test.text, err, test.says)
+		}
 	}
 }
 

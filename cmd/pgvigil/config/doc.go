@@ -2,7 +2,7 @@
 //
 // Every key of the file is a field of Config, found by its yaml tag, and also an environment variable: PGVIGIL_ and the
 // path in capitals, its dots as underscores (postgres.data_dir is PGVIGIL_POSTGRES_DATA_DIR; lists are separated by
-// commas, maps are written name=value). So a key that is added to the struct is known everywhere.
+// commas, maps are written name=value, a list of sections as YAML in one line). So a key that is added to the struct is known everywhere.
 //
 // Reading is strict: a key that does not exist, that stands twice, or whose value is of another type is refused with its
 // file and line, and with the key that was probably meant. All that is wrong is said at once, and each complaint says

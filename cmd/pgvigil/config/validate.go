@@ -22,6 +22,7 @@ func (c *Config) ForMember() error {
 	complaints = append(complaints, c.memberComplaints()...)
 	complaints = append(complaints, c.pathComplaints()...)
 	complaints = append(complaints, c.embeddedComplaints()...)
+	complaints = append(complaints, c.alertComplaints()...)
 	if err := c.Policy.Validate(); err != nil {
 		complaints = append(complaints, c.complain(c.firstGiven("policy"), "%v", err))
 	}

@@ -21,6 +21,9 @@ type setting struct {
 func (s setting) into(field reflect.Value) error {
 	switch field.Kind() {
 	case reflect.Slice:
+		if field.Type().Elem().Kind() == reflect.Struct {
+			return s.intoSections(field)
+		}
 		list, err := s.list()
 		if err != nil {
 			return err

@@ -1,0 +1,154 @@
+package alert
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/pgvigil/pgvigil/watchdog"
+)
+
+// Of makes the alert of the i-th event. Those before it say what it resolves.
+func Of(cluster string, events []watchdog.Event, i int) Alert {
+	e := events[i]
+	severity, lasts := judge(e)
+	a := Alert{
+		Version: 1, ID: fmt.Sprintf("%s/%d-%d", cluster, e.Term, e.Seq), Key: key(cluster, e), Status: Notice, Severity: severity,
+		Cluster: cluster, Term: e.Term, Seq: e.Seq, Kind: e.Kind, Reason: e.Reason, Member: e.Member, Time: e.Time, Facts: e.Facts,
+	}
+	if lasts {
+		a.Status = Firing
+	}
+	for _, over := range ended(events[:i], e) {
+		severity, _ := judge(over)
+		if a.Severity.rank() < severity.rank() {
+			a.Severity = severity
+		}
+		a.Status = Resolved
+		a.Resolves = append(a.Resolves, Incident{
+			Key: key(cluster, over), Kind: over.Kind, Term: over.Term, Severity: severity, Since: over.Time,
+			Labels: labels(cluster, over.Term, over.Kind, severity),
+		})
+	}
+	a.Labels = labels(cluster, e.Term, e.Kind, a.Severity)
+	word := string(a.Severity)
+	if a.Status == Resolved {
+		word = string(Resolved)
+	}
+	a.Title = fmt.Sprintf("[%s] %s: %s", strings.ToUpper(word), cluster, sentence(e))
+	a.Text = text(e)
+	return a
+}
+
+func key(cluster string, e watchdog.Event) string {
+	return fmt.Sprintf("%s/%d/%s", cluster, e.Term, e.Kind)
+}
+
+// labels are what identifies an incident in Alertmanager: a resolve must have exactly those of what it ends.
+func labels(cluster string, term watchdog.Term, kind watchdog.EventKind, s Severity) map[string]string {
+	name := "Pgvigil"
+	for part := range strings.SplitSeq(string(kind), "-") {
+		if part != "" {
+			name += strings.ToUpper(part[:1]) + part[1:]
+		}
+	}
+	return map[string]string{
+		"alertname": name, "cluster": cluster, "term": strconv.FormatUint(uint64(term), 10), "kind": string(kind), "severity": string(s),
+	}
+}
+
+// judge says how urgent an event is, and whether what it tells of lasts until another event ends it. What an operator asked
+// for wakes nobody.
+func judge(e watchdog.Event) (s Severity, lasts bool) {
+	switch e.Kind {
+	case watchdog.EventHandOver:
+		if e.Reason == watchdog.ReasonSwitchover {
+			return Info, true
+		}
+		return Critical, true
+	case watchdog.EventSurrender:
+		if e.Reason == watchdog.ReasonPutBack {
+			return Warning, true
+		}
+		return Critical, true
+	case watchdog.EventElection:
+		return Critical, true
+	case watchdog.EventNamed:
+		if e.Reason == watchdog.ReasonOverruled {
+			return Critical, true
+		}
+	case watchdog.EventDurability:
+		if e.Reason == watchdog.ReasonDegrade {
+			return Warning, true
+		}
+	case watchdog.EventRejoined:
+		if e.Reason == watchdog.ReasonRewind || e.Reason == watchdog.ReasonClone {
+			return Warning, false
+		}
+	case watchdog.EventRestored:
+		return Warning, false
+	case watchdog.EventOperation:
+		if e.Reason == watchdog.ReasonOperationFailed {
+			return Warning, false
+		}
+	case watchdog.EventPossible, watchdog.EventProblem:
+		return Critical, false
+	}
+	return Info, false
+}
+
+// ended lists those of the events before e that last until e, oldest first.
+func ended(before []watchdog.Event, e watchdog.Event) (over []watchdog.Event) {
+	switch e.Kind {
+	case watchdog.EventPromoted: // all since a primary was last in place
+		for _, b := range slices.Backward(before) {
+			if b.Kind == watchdog.EventPromoted || b.Kind == watchdog.EventAdopted || b.Kind == watchdog.EventRestored {
+				break
+			}
+			if _, lasts := judge(b); lasts && b.Kind != watchdog.EventDurability {
+				over = append(over, b)
+			}
+		}
+	case watchdog.EventDurability: // an earlier degrading, unless it was made good before
+		if e.Reason == watchdog.ReasonDegrade || e.Reason == watchdog.ReasonSettled {
+			return nil
+		}
+		for _, b := range slices.Backward(before) {
+			if b.Kind != watchdog.EventDurability || b.Reason == watchdog.ReasonSettled {
+				continue
+			}
+			if b.Reason != watchdog.ReasonDegrade {
+				break
+			}
+			over = append(over, b)
+		}
+	}
+	slices.Reverse(over)
+	return over
+}
+
+func sentence(e watchdog.Event) string {
+	if e.Message != "" {
+		return e.Message
+	}
+	return strings.TrimSpace(fmt.Sprintf("%s %s", e.Kind, e.Reason))
+}
+
+// text tells the event in full.
+func text(e watchdog.Event) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s\n\nterm %d, %s, because of %s, by %s at %s", sentence(e), e.Term, e.Kind, e.Reason, e.Member, e.Time.UTC().Format(time.RFC3339Nano))
+	for _, c := range e.Candidates {
+		fmt.Fprintf(&b, "\ncandidate %s at %s on timeline %d", c.Name, c.End, c.Timeline)
+		for i, v := range c.Vetoes {
+			b.WriteString([]string{", barred: ", ", "}[min(i, 1)] + string(v))
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(e.Facts)) {
+		fmt.Fprintf(&b, "\n%s: %s", strings.ReplaceAll(name, "_", " "), e.Facts[name])
+	}
+	return b.String()
+}

@@ -1,0 +1,59 @@
+package alert
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/pgvigil/pgvigil/watchdog"
+	"github.com/pgvigil/pgvigil/watchdog/sidecar"
+)
+
+// Store is what of the cluster's keys a Notifier needs. Reads are linearizable.
+type Store interface {
+	// Events returns the newest events, oldest first.
+	Events(ctx context.Context, newest int) ([]watchdog.Event, error)
+	// AlertCursor returns how far the sink of that name has got, and the revision that says so; 0: it has none yet.
+	AlertCursor(ctx context.Context, sink string) (at Cursor, revision int64, err error)
+	// MoveAlertCursor writes the cursor if its revision is still that (0: if there is none), and returns the new one.
+	// sidecar.ErrCompareLost when it is not; every other error means that the outcome is unknown.
+	MoveAlertCursor(ctx context.Context, sink string, to Cursor, revision int64) (int64, error)
+}
+
+// ErrRefused: the receiver has looked at this alert and will never take it.
+var ErrRefused = errors.New("refused by the receiver")
+
+// Sink is where alerts go.
+type Sink interface {
+	// Deliver returns nil once the receiver has taken the alert. It returns soon after ctx has ended, whatever the
+	// receiver does.
+	Deliver(ctx context.Context, a Alert) error
+}
+
+// Route is a sink under its name, with what is to reach it.
+type Route struct {
+	Name    string
+	Sink    Sink
+	Least   Severity      // it gets this and above
+	Timeout time.Duration // of one delivery
+}
+
+// Standing is what the Notifier needs to know of its sidecar.
+type Standing struct {
+	Leads bool // it holds the leader key, as far as it knows
+	Term  watchdog.Term
+	Seq   uint64 // of the record: an event has come when it has grown
+}
+
+// StandingOf reads it from the sidecar's last view.
+func StandingOf(s sidecar.Snapshot) Standing {
+	c, me := s.View.Cluster, s.View.Me
+	if c == nil || me.CampaignKey == "" || c.LeaderKey != me.CampaignKey {
+		return Standing{}
+	}
+	standing := Standing{Leads: true}
+	if c.Record != nil {
+		standing.Term, standing.Seq = c.Record.Term, c.Record.Seq
+	}
+	return standing
+}
