@@ -156,6 +156,9 @@ func (p *promotion) request(ctx context.Context) error {
 	if p.trigger, err = p.configuredTrigger(ctx); err != nil {
 		return err
 	}
+	p.steps.begin("catch-up")
+	p.movedAt = time.Now()
+	p.catchUp(ctx)
 	p.steps.begin("trigger")
 	return p.pull()
 }

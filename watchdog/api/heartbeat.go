@@ -38,7 +38,7 @@ func (s *Server) heartbeat(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusRequestEntityTooLarge, "read heartbeat: %v", err)
 		return
 	}
-	peer, err := decodeMember(buf.Bytes())
+	peer, err := s.repeats.decode(r.RemoteAddr, buf.Bytes())
 	if err != nil {
 		refuse(w, http.StatusBadRequest, "%v", err)
 		return

@@ -132,6 +132,8 @@ type line struct {
 	conn net.Conn
 	in   *bufio.Reader
 	out  []byte
+
+	repeats repeats
 }
 
 // heartbeat makes one exchange. A kept connection may have been closed long ago, which says nothing of the host now: then
@@ -209,7 +211,7 @@ func (l *line) exchange(ctx context.Context) (peer watchdog.Member, answered boo
 	if _, err := buf.ReadFrom(io.LimitReader(response.Body, maxHeartbeat)); err != nil {
 		return watchdog.Member{}, true, fmt.Errorf("read answer: %w", err)
 	}
-	peer, err = decodeMember(bytes.TrimSpace(buf.Bytes()))
+	peer, err = l.repeats.decode("", bytes.TrimSpace(buf.Bytes()))
 	if err == nil && response.Close {
 		l.hangUp()
 	}

@@ -37,6 +37,7 @@ type Server struct {
 	log      *slog.Logger
 	http     *http.Server
 	listener net.Listener
+	repeats  repeats
 }
 
 // NewServer makes a server that shows source. Nothing listens yet.

@@ -89,19 +89,19 @@ func (s *Sidecar) Snapshot() Snapshot {
 	}
 }
 
-// ServeTail writes raw WAL to the one who names the token that the record or our own ballot gave.
+// ServeTail writes raw WAL to the one who names a token that the record, our own ballot or our surrender gave.
 func (s *Sidecar) ServeTail(ctx context.Context, token string, timeline watchdog.Timeline, from, to watchdog.LSN, w io.Writer) error {
-	var named string
+	given := []string{s.journal.read().BallotToken}
 	s.with(func(st *state) {
+		given = append(given, st.offered)
 		if c := st.cluster; c != nil && c.Record != nil && c.Record.Tail != nil && c.Record.Tail.From == s.options.Identity.Name {
-			named = c.Record.Tail.Token
+			given = append(given, c.Record.Tail.Token)
 		}
 	})
-	if own := s.journal.read().BallotToken; named == "" {
-		named = own
+	for _, ours := range given {
+		if ours != "" && subtle.ConstantTimeCompare([]byte(ours), []byte(token)) == 1 {
+			return s.options.Postgres.ServeTail(ctx, timeline, from, to, w)
+		}
 	}
-	if named == "" || subtle.ConstantTimeCompare([]byte(named), []byte(token)) != 1 {
-		return ErrForbidden
-	}
-	return s.options.Postgres.ServeTail(ctx, timeline, from, to, w)
+	return ErrForbidden
 }

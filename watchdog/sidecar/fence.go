@@ -73,6 +73,7 @@ func (s *Sidecar) handOver(ctx context.Context, v watchdog.View, d watchdog.Deci
 		change.Event.TimingsMS["noticed_to_hand_over"] = ms(measured.Since(noticed))
 	}
 	s.complete(&change)
+	s.with(func(st *state) { st.offered = tail.Token })
 	bounded, cancel := context.WithTimeout(ctx, v.Policy.RenewalDeadline.D())
 	defer cancel()
 	if _, err := s.options.Store.Apply(bounded, change); err != nil {

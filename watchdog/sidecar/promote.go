@@ -15,6 +15,12 @@ import (
 // pageSize is PostgreSQL's WAL page: a tail begins at a page.
 const pageSize = 8192
 
+// A tail that did not come is asked for again so often, and so far apart.
+const (
+	tailRetries    = 5
+	tailRetryPause = 40 * time.Millisecond
+)
+
 // promotion is one run from being named to being settled. Each step may be the last that this process sees: run again, it
 // finds what is done and goes on.
 type promotion struct {
@@ -193,6 +199,10 @@ func (p *promotion) fetchTail(ctx context.Context) error {
 		bounded, cancel := context.WithTimeout(ctx, p.view.Policy.TailWait.D())
 		defer cancel()
 		reached, err = p.layTail(bounded, *tail, own)
+		for again := 0; err != nil && again < tailRetries && bounded.Err() == nil; again++ { // its sidecar may just have started
+			pause(bounded, tailRetryPause)
+			reached, err = p.layTail(bounded, *tail, max(own, reached))
+		}
 		return err
 	})
 	return p.judgeTail(*tail, own, reached, err)

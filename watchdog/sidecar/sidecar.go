@@ -62,6 +62,7 @@ type state struct {
 	noticedAt watchdog.Instant
 	fencedAt  watchdog.Instant
 	counters  counters
+	offered   string           // the token of the tail that our surrender names, which the heir may read before we do
 	abstain   watchdog.Instant // until then we take no part in elections
 	renewing  error            // why the last renewal failed; nil: it did not
 	refusal   error
@@ -154,8 +155,6 @@ func signal(c chan struct{}) {
 
 // loop is the one place where decisions are made.
 func (s *Sidecar) loop(ctx context.Context) error {
-	tick := time.NewTicker(tickEvery)
-	defer tick.Stop()
 	deadline := time.NewTimer(time.Hour)
 	defer deadline.Stop()
 	for {
@@ -171,7 +170,6 @@ func (s *Sidecar) loop(ctx context.Context) error {
 			return context.Cause(ctx)
 		case <-s.wake:
 		case <-deadline.C:
-		case <-tick.C:
 		}
 	}
 }

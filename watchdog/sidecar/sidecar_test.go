@@ -1,6 +1,7 @@
 package sidecar_test
 
 import (
+	"io"
 	"testing"
 	"time"
 
@@ -44,6 +45,29 @@ func TestHostLostIsAnElectionAfterSilence(t *testing.T) {
 			defer w.mu.Unlock()
 			return old.source() != nil
 		})
+	})
+}
+
+// The heir reads the surrender in etcd at once, and may ask for the tail before the old primary's sidecar has read it itself.
+func TestTailIsServedBeforeOurOwnSurrenderIsRead(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		old := w.nodes["node1"]
+		var served error
+		asked := false
+		old.halt()
+		old.crash = func(step string) {
+			if step == "handed-over" {
+				tail := w.read().Record.Tail
+				served, asked = old.sidecar.ServeTail(t.Context(), tail.Token, tail.Timeline, 0, tail.End, io.Discard), true
+			}
+		}
+		old.start()
+		w.until("it has its term back", 10*time.Second, func(watchdog.Cluster) bool { return old.sidecar.Snapshot().Writable })
+		old.die()
+		w.until("another is primary", 10*time.Second, settledOn("node2", "node3"))
+		if !asked || served != nil {
+			t.Errorf("asked %v: %v", asked, served)
+		}
 	})
 }
 
