@@ -38,3 +38,15 @@ func (p *fakePeers) Failsafe(ctx context.Context, api string, q watchdog.Failsaf
 	}
 	return s.Failsafe(ctx, q), nil
 }
+
+// heirsKnown says whether the primary has heard from both standbys that nothing bars them: each first says that its guard is not
+// there yet.
+func (w *world) heirsKnown() bool {
+	peers := w.nodes["node1"].sidecar.Snapshot().View.Peers
+	for _, name := range []string{"node2", "node3"} {
+		if p := peers[name]; p.HeardAt == 0 || len(p.Vetoes) > 0 {
+			return false
+		}
+	}
+	return true
+}

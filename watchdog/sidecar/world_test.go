@@ -85,7 +85,7 @@ func inWorld(t *testing.T, test func(t *testing.T, w *world), changes ...func(*w
 			}
 		}()
 		w.until("every standby is confirmed and another leads", 30*time.Second, func(c watchdog.Cluster) bool {
-			return c.Record != nil && len(c.Record.Members) == 3 && c.Leader != "" && c.Leader != "node1"
+			return c.Record != nil && len(c.Record.Members) == 3 && c.Leader != "" && c.Leader != "node1" && w.heirsKnown()
 		})
 		test(t, w)
 	})
