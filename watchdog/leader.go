@@ -87,6 +87,9 @@ func leadElection(v View, m Memory) Decision {
 	choice := Count(v, m)
 	if o := v.Cluster.Record.Operation; o != nil && o.Kind == OperationFailover && o.Term == v.Cluster.Record.Term {
 		choice = v.byHand(*o, choice)
+		if choice.Winner == "" { // another may be named
+			return Decision{Reason: ReasonOperationFailed, Detail: choice.Lacks, Actions: []Action{v.apply(v.asLeader(endChange(v, ReasonOperationFailed, choice.Lacks)))}}
+		}
 	}
 	if choice.Winner == "" {
 		return Decision{Reason: choice.Why, Detail: strings.TrimSuffix(fmt.Sprintf("election of term %d: %s: %s", v.Cluster.Record.Term, choice.Why, choice.Lacks), ": ")}

@@ -10,17 +10,16 @@ import (
 // Operation is what an operator has asked for. It stands in the record, so that there is one at a time, and ends with the term
 // for which it was asked: a command that has outlived its term does nothing.
 type Operation struct {
-	ID      string        `json:"id"`
-	Kind    OperationKind `json:"kind"`
-	Term    Term          `json:"term"`
-	From    string        `json:"from,omitempty"` // who is to be primary still when it is asked for
-	To      string        `json:"to,omitempty"`   // who is to take over; empty: the best
-	By      string        `json:"by"`             // who asked, for people
-	Since   time.Time     `json:"since"`          // by the asker's wall clock, for people
-	Bound   Duration      `json:"bound"`          // for the shutdown; past it the server is put back into service
-	Ignore  []string      `json:"ignore,omitempty"`
-	DryRun  bool          `json:"dry_run,omitempty"`
-	Comment string        `json:"comment,omitempty"`
+	ID     string        `json:"id"`
+	Kind   OperationKind `json:"kind"`
+	Term   Term          `json:"term"`
+	From   string        `json:"from,omitempty"` // who is to be primary still when it is asked for
+	To     string        `json:"to,omitempty"`   // who is to take over; empty: the best
+	By     string        `json:"by"`             // who asked, for people
+	Since  time.Time     `json:"since"`          // by the asker's wall clock, for people
+	Bound  Duration      `json:"bound"`          // for the shutdown; past it the server is put back into service
+	Ignore []string      `json:"ignore,omitempty"`
+	DryRun bool          `json:"dry_run,omitempty"`
 }
 
 // OperationKind names what is asked for.
@@ -91,7 +90,11 @@ func asked(c Cluster, o Operation) Change {
 // Who could not be promoted at all is not chosen, and what a living member has on the same history is fetched first.
 func (v View) byHand(o Operation, counted Choice) Choice {
 	i := slices.IndexFunc(counted.Ranked, func(c Candidate) bool { return c.Name == o.To })
-	if i < 0 || counted.Winner == o.To {
+	if i < 0 {
+		counted.Winner, counted.Lacks = "", o.To+" has given no ballot"
+		return counted
+	}
+	if counted.Winner == o.To {
 		return counted
 	}
 	chosen := counted.Ranked[i]

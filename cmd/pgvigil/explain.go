@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -22,7 +23,7 @@ func explainCommand() *cli.Command {
 		Flags:     configFlags(storeFlags),
 		Action: func(c *cli.Context) error {
 			if c.NArg() > 1 {
-				return fail(exitUsage, fmt.Errorf("give one term, or none for now"))
+				return fail(exitUsage, errors.New("give one term to read back, or none to ask what would come now"))
 			}
 			cfg, store, err := clientOf(c)
 			if err != nil {

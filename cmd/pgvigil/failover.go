@@ -76,7 +76,7 @@ func (s *switchover) failover(ctx context.Context, to string, accepted bool) err
 	if err != nil {
 		return err
 	}
-	return s.tell(ended)
+	return s.conclude(ended)
 }
 
 // countNow judges the ballots as the leader does.

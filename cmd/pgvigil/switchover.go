@@ -128,11 +128,16 @@ func (s *switchover) run(ctx context.Context, o watchdog.Operation, sure bool) e
 	if err != nil {
 		return err
 	}
-	if err := s.tell(ended); err != nil {
+	return s.conclude(ended)
+}
+
+// conclude tells the outcome, and fails where nothing came of it.
+func (s *switchover) conclude(o outcome) error {
+	if err := s.tell(o); err != nil {
 		return err
 	}
-	if !ended.OK {
-		return fail(exitFailure, errors.New("the switchover did not take place"))
+	if !o.OK {
+		return fail(exitFailure, errors.New("it did not take place: mend what is said above, and ask again"))
 	}
 	return nil
 }
