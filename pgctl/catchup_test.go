@@ -2,14 +2,13 @@ package pgctl
 
 import (
 	"bytes"
-	"context"
-	"syscall"
 	"testing"
-	"time"
+
+	"github.com/pgvigil/pgvigil/watchdog"
 )
 
-// A tail is laid in and the server promoted right after it, while the startup process is woken again and again: one that has just
-// looked for more WAL in vain, before the tail was there, looks for the trigger next.
+// A promotion is asked for only once the tail is replayed: a startup process that has just looked for more WAL in vain, before the
+// tail was there, would look for the trigger next.
 func TestPromoteReplaysATailThatWasJustLaidIn(t *testing.T) {
 	eachMajor(t, func(t *testing.T, bin string) {
 		one, two, heir := pair(t, bin)
@@ -26,25 +25,19 @@ func TestPromoteReplaysATailThatWasJustLaidIn(t *testing.T) {
 		from := two.format().pageStart(ours.End)
 		var tail bytes.Buffer
 		one.must(dead.ServeTail(one.context(), 1, from, theirs.End, &tail))
-		ctx, stop := context.WithCancel(two.context())
-		woken := make(chan struct{})
-		go func() {
-			defer close(woken)
-			tick := time.NewTicker(500 * time.Microsecond)
-			defer tick.Stop()
-			for ctx.Err() == nil {
-				_ = heir.signal(syscall.SIGHUP)
-				<-tick.C
-			}
-		}()
 		_, err = heir.LayTail(two.context(), 1, from, theirs.End, &tail)
 		two.must(err)
-		done, err := heir.Promote(two.context(), 2, nil)
-		stop()
-		<-woken
+		var replayed watchdog.LSN
+		_, err = heir.Promote(two.context(), 2, func(step string) {
+			if step == "trigger" {
+				at, err := heir.positions(two.context())
+				two.must(err)
+				replayed = at.replayed
+			}
+		})
 		two.must(err)
-		if last := one.lastCommit(dead, ours.End); done.Fork < last.end {
-			t.Errorf("promoted at %s, and a commit ends at %s", done.Fork, last.end)
+		if last := one.lastCommit(dead, ours.End); replayed < last.end {
+			t.Errorf("asked to promote at %s, and a commit ends at %s", replayed, last.end)
 		}
 	})
 }
