@@ -90,6 +90,9 @@ const eventsKept = 1000
 // record, our own last renewal, and that the heir's member key is still the one we saw.
 func HandOverChange(v View, reason Reason, heir string, tail Tail) Change {
 	var c Change
+	if !tail.Whole && v.Cluster.Record.Durability.Mode == ModeQuorum {
+		heir = "" // whose ballots have what was acknowledged is for an election to find
+	}
 	if heir == "" {
 		r := v.Cluster.Record.electing(reason, v.passedOverIfWinner())
 		c = v.change(r, EventSurrender, fmt.Sprintf("%s gave up term %d: %s; nobody could be named", v.Me.Name, r.Term-1, reason))
@@ -226,7 +229,7 @@ func sorted(names []string) []string {
 }
 
 // ErrTrustPolicy: the policy's times of trust hold for all members at one instant, or two primaries could live at once.
-var ErrTrustPolicy = errors.New("ttl, fence_deadline, fence_time and clock_error say how long a primary is trusted, and are not changed while one is")
+var ErrTrustPolicy = errors.New("ttl, fence_deadline, fence_time and clock_error say how long a primary is trusted, and are not changed while one is: they are those of the member that creates the cluster")
 
 // PolicyChange puts another policy in force for all members, with the event that tells of it.
 func PolicyChange(c Cluster, next Policy, message string) (Change, error) {

@@ -39,16 +39,12 @@ func (s *Sidecar) handOver(ctx context.Context, v watchdog.View, d watchdog.Deci
 	s.options.Crash("hand-over")
 	began := s.now()
 	tail := watchdog.Tail{From: s.options.Identity.Name, API: s.options.Identity.API, Token: randomToken(), Timeline: s.heldTimeline(v), Whole: true}
-	heir := a.Heir
 	quick, cancel := context.WithTimeout(ctx, v.Policy.FenceTime.D())
 	end, err := s.options.Postgres.DeadEnd(quick, tail.Timeline, v.Server.Received)
 	cancel()
 	if err != nil {
 		s.log.Warn("the end of the WAL is not known: the heir has what it has", "error", err)
 		tail.Whole = false
-		if v.Cluster.Record.Durability.Mode == watchdog.ModeQuorum {
-			heir = "" // whose ballots have what was acknowledged is for an election to find
-		}
 	}
 	tail.End, tail.Exact = end.End, end.Exact
 	measured := s.now()
@@ -63,7 +59,7 @@ func (s *Sidecar) handOver(ctx context.Context, v watchdog.View, d watchdog.Deci
 	if reason == "" || reason == watchdog.ReasonLeftBehind {
 		reason = d.Reason
 	}
-	change := watchdog.HandOverChange(v, reason, heir, tail)
+	change := watchdog.HandOverChange(v, reason, a.Heir, tail)
 	change.Event.Candidates = a.Candidates
 	maps.Copy(change.Event.Facts, map[string]string{"end_of_wal": tail.End.String(), "timeline": fmt.Sprint(tail.Timeline), "exact": fmt.Sprint(tail.Exact)})
 	maps.Copy(change.Event.TimingsMS, before)
@@ -84,7 +80,7 @@ func (s *Sidecar) handOver(ctx context.Context, v watchdog.View, d watchdog.Deci
 		st.trust, st.renewTerm, st.noticedAt, st.fencedFor = watchdog.Trust{}, 0, 0, ""
 		st.counters.HandOvers++
 	})
-	s.log.Info("handed over", "term", v.Cluster.Record.Term, "heir", heir, "end_of_wal", tail.End, "reason", reason)
+	s.log.Info("handed over", "term", v.Cluster.Record.Term, "heir", change.Record.Primary, "end_of_wal", tail.End, "reason", reason)
 	return nil
 }
 
