@@ -20,6 +20,7 @@ import (
 
 	"github.com/pgvigil/pgvigil/pgctl/process"
 	"github.com/pgvigil/pgvigil/test/freeport"
+	"github.com/pgvigil/pgvigil/test/leftover"
 	"github.com/pgvigil/pgvigil/watchdog"
 )
 
@@ -100,6 +101,7 @@ func newServer(t *testing.T, bin, name string) *testServer {
 		port: freePort(t), owner: testOwner(t), major: major}
 	t.Cleanup(func() {
 		s.kill()
+		s.must(leftover.FreeSegments(base))
 		_ = os.RemoveAll(base)
 	})
 	s.must(os.Chmod(base, 0o755))
@@ -169,6 +171,9 @@ func newPrimary(t *testing.T, bin string, settings ...string) *testServer {
 	}, settings...)
 	if s.major.number < 100000 {
 		settings = append(settings, "wal_level = hot_standby", "hot_standby = on")
+	}
+	if s.major.number >= 90400 {
+		settings = append(settings, "dynamic_shared_memory_type = mmap")
 	}
 	if s.major.number >= 90500 {
 		settings = append(settings, "wal_retrieve_retry_interval = 200ms")

@@ -84,10 +84,9 @@ type demo struct {
 	from       time.Time // the fault
 }
 
-func (d *demo) run(ctx context.Context, chosen []scenario, o lab.Options) error {
+func (d *demo) run(ctx context.Context, chosen []scenario, o lab.Options) (err error) {
 	bounded, cancel := context.WithTimeout(ctx, demoBound+time.Duration(max(0, len(chosen)-len(scenarios)))*40*time.Second)
 	defer cancel()
-	var err error
 	if o.Executable, err = os.Executable(); err != nil {
 		return fmt.Errorf("find pgvigil's own program: %w", err)
 	}
@@ -95,7 +94,7 @@ func (d *demo) run(ctx context.Context, chosen []scenario, o lab.Options) error 
 	if d.cluster, err = lab.New(bounded, o); err != nil {
 		return fmt.Errorf("build the demo's cluster: %w", err)
 	}
-	defer d.cluster.Close()
+	defer func() { err = errors.Join(err, d.cluster.Close()) }()
 	if err := d.cluster.StartSidecars(); err != nil {
 		return err
 	}

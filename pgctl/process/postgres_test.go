@@ -11,6 +11,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/pgvigil/pgvigil/test/leftover"
 )
 
 const bin = "/usr/lib/postgresql/15/bin/"
@@ -69,7 +71,7 @@ func (c *cluster) run(t *testing.T, name string, args ...string) string {
 // start runs the server as our child and waits until it answers.
 func (c *cluster) start(t *testing.T, options ...string) *exec.Cmd {
 	t.Helper()
-	cmd := c.command("postgres", append([]string{"-D", c.data, "-k", c.base, "-c", "listen_addresses=", "-c", "fsync=off"}, options...)...)
+	cmd := c.command("postgres", append([]string{"-D", c.data, "-k", c.base, "-c", "listen_addresses=", "-c", "fsync=off", "-c", "dynamic_shared_memory_type=mmap"}, options...)...)
 	// A file, not a pipe: waiting for a pipe's end would be waiting for the backends that outlive the postmaster.
 	log, err := os.OpenFile(filepath.Join(c.base, "log"), os.O_RDWR|os.O_CREATE|os.O_APPEND, 0o600)
 	if err != nil {
@@ -90,6 +92,9 @@ func (c *cluster) start(t *testing.T, options ...string) *exec.Cmd {
 		if _ = cmd.Wait(); err != nil || t.Failed() {
 			text, _ := os.ReadFile(log.Name())
 			t.Logf("%v, server's log:\n%s", err, text)
+		}
+		if err := leftover.FreeSegments(c.base); err != nil {
+			t.Error(err)
 		}
 	})
 	until(t, "the server answers", func() bool { return c.command("pg_isready", "-q").Run() == nil })

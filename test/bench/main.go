@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -29,7 +30,7 @@ func main() {
 	}
 }
 
-func run(ctx context.Context, idle time.Duration, failovers int, preset string) error {
+func run(ctx context.Context, idle time.Duration, failovers int, preset string) (err error) {
 	dir, err := os.MkdirTemp("", "pgvigil-bench-")
 	if err != nil {
 		return err
@@ -45,7 +46,7 @@ func run(ctx context.Context, idle time.Duration, failovers int, preset string) 
 	if err != nil {
 		return err
 	}
-	defer c.Close()
+	defer func() { err = errors.Join(err, c.Close()) }()
 	if err := c.StartSidecars(); err != nil {
 		return err
 	}

@@ -72,7 +72,9 @@ func servers(t *testing.T, o lab.Options) *cluster {
 		if t.Failed() {
 			t.Log(built.Describe(context.Background()))
 		}
-		built.Close()
+		if err := built.Close(); err != nil {
+			t.Error(err)
+		}
 	})
 	return c
 }

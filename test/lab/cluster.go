@@ -16,6 +16,7 @@ import (
 
 	"github.com/pgvigil/pgvigil/election"
 	"github.com/pgvigil/pgvigil/test/freeport"
+	"github.com/pgvigil/pgvigil/test/leftover"
 	"github.com/pgvigil/pgvigil/watchdog"
 )
 
@@ -87,7 +88,7 @@ func New(ctx context.Context, o Options) (c *Cluster, err error) {
 	built := c
 	defer func() {
 		if err != nil {
-			built.Close() // c may be nil by now
+			err = errors.Join(err, built.Close()) // c may be nil by now
 		}
 	}()
 	if err := c.lodge(); err != nil {
@@ -255,9 +256,9 @@ func (c *Cluster) Node(name string) *Node {
 }
 
 // Close ends everything by pid and removes the directory.
-func (c *Cluster) Close() {
+func (c *Cluster) Close() error {
 	c.Stop()
-	_ = os.RemoveAll(c.Dir)
+	return errors.Join(leftover.FreeSegments(c.Dir), os.RemoveAll(c.Dir))
 }
 
 // Stop ends everything and keeps the directory.

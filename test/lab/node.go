@@ -87,7 +87,7 @@ func (n *Node) initialise(context.Context) error {
 	}
 	lines := []string{
 		"unix_socket_directories = '" + n.Dir + "'", "wal_log_hints = on", "hot_standby = on",
-		"max_wal_senders = 10", "wal_level = replica", "max_connections = 50", "shared_buffers = 32MB", "logging_collector = off", n.options.Settings,
+		"max_wal_senders = 10", "wal_level = replica", "max_connections = 50", "shared_buffers = 32MB", "dynamic_shared_memory_type = mmap", "logging_collector = off", n.options.Settings,
 	}
 	if err := appendTo(filepath.Join(n.DataDir(), "postgresql.conf"), lines...); err != nil {
 		return err
