@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -16,47 +15,35 @@ import (
 )
 
 func explainCommand() *cli.Command {
-	return &cli.Command{
+	return operatorCommand(&cli.Command{
 		Name:      "explain",
 		Usage:     "say what the cluster waits for, who would win now and what would be lost; or read a term's decision back",
 		ArgsUsage: "[TERM]",
-		Flags:     configFlags(storeFlags),
-		Action: func(c *cli.Context) error {
-			if c.NArg() > 1 {
-				return fail(exitUsage, errors.New("give one term to read back, or none to ask what would come now"))
-			}
-			cfg, store, err := clientOf(c)
-			if err != nil {
-				return err
-			}
-			defer store.Close()
-			ctx, cancel := context.WithTimeout(c.Context, readBound)
-			defer cancel()
-			if c.NArg() == 1 {
-				term, err := strconv.ParseUint(c.Args().First(), 10, 64)
-				if err != nil {
-					return fail(exitUsage, fmt.Errorf("%q is no term: give a number", c.Args().First()))
-				}
-				events, err := store.Events(ctx, 1000)
-				if err != nil {
-					return unreachable(cfg, err)
-				}
-				return explainTerm(c.App.Writer, watchdog.Term(term), events)
-			}
-			cluster, err := store.Read(ctx)
-			if err != nil {
-				return unreachable(cfg, err)
-			}
-			if err := exists(cfg, cluster); err != nil {
-				return err
-			}
-			if cluster.Record == nil {
-				return fail(exitRefused, fmt.Errorf("the record cannot be read: %s", cluster.GarbageList()))
-			}
-			lives := askAll(ctx, newAsker(), cfg.Cluster, cluster)
-			_, err = io.WriteString(c.App.Writer, explainNow(buildReport(cfg.Cluster, cluster, lives), cluster, time.Now()))
+	}, explain)
+}
+
+func explain(c *cli.Context, o *operator) error {
+	switch c.NArg() {
+	case 0:
+		cluster, err := o.readRecord(c.Context)
+		if err != nil {
 			return err
-		},
+		}
+		lives := askAll(c.Context, newAsker(), o.cfg.Cluster, cluster)
+		_, err = io.WriteString(o.out, explainNow(buildReport(o.cfg.Cluster, cluster, lives), cluster, time.Now()))
+		return err
+	case 1:
+		term, err := strconv.ParseUint(c.Args().First(), 10, 64)
+		if err != nil {
+			return fail(exitUsage, fmt.Errorf("%q is no term: give a number", c.Args().First()))
+		}
+		events, err := o.events(c.Context, allEvents)
+		if err != nil {
+			return err
+		}
+		return explainTerm(o.out, watchdog.Term(term), events)
+	default:
+		return fail(exitUsage, errors.New("give one term to read back, or none to ask what would come now"))
 	}
 }
 

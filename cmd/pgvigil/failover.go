@@ -1,8 +1,6 @@
 package main
 
 import (
-	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"strings"
@@ -14,69 +12,43 @@ import (
 )
 
 func failoverCommand() *cli.Command {
-	return &cli.Command{
+	return operatorCommand(&cli.Command{
 		Name:  "failover",
 		Usage: "decide an election that rightly waits, and accept what is lost",
 		Description: "A primary that dies is noticed by itself, and planned work is a switchover. This is for an election that waits because\n" +
 			"its outcome could lose acknowledged commits: it says what would be lost, and with --accept-data-loss has the one that\n" +
 			"is named win.",
-		Flags: append(configFlags(storeFlags),
+		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "to", Usage: "the `MEMBER` that is to win (default: the one with the most WAL)"},
 			&cli.BoolFlag{Name: "accept-data-loss", Usage: "do it"},
-			&cli.DurationFlag{Name: "wait", Value: time.Minute, Usage: "wait so long for the outcome; 0: do not wait"},
-			outputFlag()),
-		Action: func(c *cli.Context) error {
-			if err := noArguments(c); err != nil {
-				return err
-			}
-			asJSON, err := wantsJSON(c)
-			if err != nil {
-				return err
-			}
-			cfg, store, err := clientOf(c)
-			if err != nil {
-				return err
-			}
-			defer store.Close()
-			s := &switchover{cfg: cfg, store: store, out: c.App.Writer, in: c.App.Reader, asJSON: asJSON, wait: c.Duration("wait")}
-			return s.failover(c.Context, c.String("to"), c.Bool("accept-data-loss"))
+			waitFlag(),
 		},
-	}
+	}, failOver)
 }
 
-// failover says what it would cost, and does it if that is accepted.
-func (s *switchover) failover(ctx context.Context, to string, accepted bool) error {
-	cluster, err := s.read(ctx)
+// failOver says what it would cost, and does it if that is accepted.
+func failOver(c *cli.Context, o *operator) error {
+	cluster, err := o.read(c.Context)
 	if err != nil {
 		return err
 	}
-	if err := exists(s.cfg, cluster); err != nil {
-		return err
-	}
-	o := watchdog.Operation{ID: rand.Text()[:8], Kind: watchdog.OperationFailover, To: to, By: asker(), Since: time.Now().Round(time.Millisecond)}
+	op := newOperation(watchdog.OperationFailover)
+	op.To = c.String("to")
 	if cluster.Record != nil && cluster.Record.Phase == watchdog.PhaseElecting {
 		choice := countNow(cluster, time.Now())
 		if choice.Winner != "" {
-			return s.tell(outcome{OK: true, To: choice.Winner, Message: fmt.Sprintf("nothing to decide: the election has a winner by itself, %s", choice.Winner)})
+			return o.tell(outcome{OK: true, To: choice.Winner, Message: fmt.Sprintf("nothing to decide: the election has a winner by itself, %s", choice.Winner)})
 		}
-		if o.To == "" && len(choice.Ranked) > 0 {
-			o.To = choice.Ranked[0].Name
+		if op.To == "" && len(choice.Ranked) > 0 {
+			op.To = choice.Ranked[0].Name
 		}
-		if !accepted && o.To != "" {
-			return fail(exitRefused, errors.New(costs(cluster, choice, o.To)+"; give --accept-data-loss to accept it"))
+		if !c.Bool("accept-data-loss") && op.To != "" {
+			return fail(exitRefused, errors.New(costs(cluster, choice, op.To)+"; give --accept-data-loss to accept it"))
 		}
 	}
-	if _, err := s.ask(ctx, o); err != nil {
-		return err
-	}
-	if s.wait == 0 {
-		return s.tell(outcome{Operation: o.ID, OK: true, To: o.To, Message: "asked for; pgvigil history tells what comes of it"})
-	}
-	ended, err := s.await(ctx, o.ID, "")
-	if err != nil {
-		return err
-	}
-	return s.conclude(ended)
+	return o.perform(c.Context, op, c.Duration("wait"), func(events []watchdog.Event) (outcome, bool) {
+		return judgeHandOver(op.ID, "", events)
+	})
 }
 
 // countNow judges the ballots as the leader does.

@@ -1,10 +1,8 @@
 package main
 
 import (
-	"fmt"
 	"os"
-	"strconv"
-	"strings"
+	"time"
 
 	"github.com/urfave/cli/v2"
 
@@ -65,17 +63,10 @@ func loadConfig(c *cli.Context, keys ...[]keyFlag) (config.Config, error) {
 	return cfg, fail(exitConfig, err)
 }
 
-func outputFlag() cli.Flag {
-	return &cli.StringFlag{Name: "output", Aliases: []string{"o"}, Value: "text", Usage: "`FORMAT`: text or json"}
+func yesFlag() cli.Flag {
+	return &cli.BoolFlag{Name: "yes", Aliases: []string{"y"}, Usage: "do not ask"}
 }
 
-func wantsJSON(c *cli.Context) (bool, error) {
-	switch format := c.String("output"); format {
-	case "text", "":
-		return false, nil
-	case "json":
-		return true, nil
-	default:
-		return false, fail(exitUsage, fmt.Errorf("there is no output format %s: give text or json", strconv.Quote(strings.TrimSpace(format))))
-	}
+func waitFlag() cli.Flag {
+	return &cli.DurationFlag{Name: "wait", Value: time.Minute, Usage: "wait so long for the outcome; 0: do not wait"}
 }

@@ -34,7 +34,7 @@ func TestFollowingTellsEachEventOnce(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 		defer cancel()
 		var out bytes.Buffer
-		if err := follow(ctx, &out, source, []watchdog.Event{one}, false); err != nil {
+		if err := follow(ctx, &out, source, []watchdog.Event{one}, asTable); err != nil {
 			t.Fatal(err)
 		}
 		for _, words := range []string{"the first", "the second", "etcd does not answer"} {

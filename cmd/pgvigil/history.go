@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"maps"
@@ -17,49 +16,26 @@ import (
 )
 
 func historyCommand() *cli.Command {
-	return &cli.Command{
+	return operatorCommand(&cli.Command{
 		Name:  "history",
 		Usage: "tell what happened: terms, elections, promotions, rejoins, and why",
-		Flags: append(configFlags(storeFlags),
+		Flags: []cli.Flag{
 			&cli.IntFlag{Name: "number", Aliases: []string{"n"}, Value: 20, Usage: "show the newest `N` events"},
-			&cli.BoolFlag{Name: "follow", Aliases: []string{"f"}, Usage: "go on with what happens, until interrupted"}, outputFlag()),
-		Action: func(c *cli.Context) error {
-			if err := noArguments(c); err != nil {
-				return err
-			}
-			asJSON, err := wantsJSON(c)
-			if err != nil {
-				return err
-			}
-			if c.Int("number") < 1 {
-				return fail(exitUsage, fmt.Errorf("-n is %d: give 1 or more", c.Int("number")))
-			}
-			cfg, store, err := clientOf(c)
-			if err != nil {
-				return err
-			}
-			defer store.Close()
-			ctx, cancel := context.WithTimeout(c.Context, readBound)
-			defer cancel()
-			events, err := store.Events(ctx, c.Int("number"))
-			if err != nil {
-				return unreachable(cfg, err)
-			}
-			if len(events) == 0 {
-				cluster, err := store.Read(ctx)
-				if err != nil {
-					return unreachable(cfg, err)
-				}
-				if err := exists(cfg, cluster); err != nil {
-					return err
-				}
-			}
-			if !c.Bool("follow") {
-				return writeHistory(c.App.Writer, events, asJSON)
-			}
-			return follow(c.Context, c.App.Writer, store, events, asJSON)
+			&cli.BoolFlag{Name: "follow", Aliases: []string{"f"}, Usage: "go on with what happens, until interrupted"},
 		},
-	}
+	}, func(c *cli.Context, o *operator) error {
+		if c.Int("number") < 1 {
+			return fail(exitUsage, fmt.Errorf("-n is %d: give 1 or more", c.Int("number")))
+		}
+		events, err := o.events(c.Context, c.Int("number"))
+		if err != nil {
+			return err
+		}
+		if c.Bool("follow") {
+			return follow(c.Context, c.App.Writer, o.store, events, o.form)
+		}
+		return writeHistory(c.App.Writer, events, o.form)
+	})
 }
 
 // eventSource is where events are read.
@@ -67,15 +43,16 @@ type eventSource interface {
 	Events(ctx context.Context, newest int) ([]watchdog.Event, error)
 }
 
-// followEvery is how often it is looked for new events; followNewest bounds how many are read each time.
+// followEvery is how often it is looked for new events; the others bound how many are read.
 const (
 	followEvery  = time.Second
 	followNewest = 100
+	allEvents    = 1000 // as many as are kept
 )
 
 // follow writes the events and those that come, each once: in JSON as one object a line. While etcd is out of reach it says so
 // once and goes on.
-func follow(ctx context.Context, w io.Writer, source eventSource, events []watchdog.Event, asJSON bool) error {
+func follow(ctx context.Context, w io.Writer, source eventSource, events []watchdog.Event, form form) error {
 	var last watchdog.Event
 	lost := false
 	tick := time.NewTicker(followEvery)
@@ -86,7 +63,7 @@ func follow(ctx context.Context, w io.Writer, source eventSource, events []watch
 				continue
 			}
 			last = e
-			if err := writeEvent(w, e, asJSON); err != nil {
+			if err := writeEvent(w, e, form); err != nil {
 				return err
 			}
 		}
@@ -98,7 +75,7 @@ func follow(ctx context.Context, w io.Writer, source eventSource, events []watch
 		bounded, cancel := context.WithTimeout(ctx, readBound)
 		fresh, err := source.Events(bounded, followNewest)
 		cancel()
-		if err != nil && !lost && ctx.Err() == nil && !asJSON {
+		if err != nil && !lost && ctx.Err() == nil && form == asTable {
 			fmt.Fprintf(w, "(etcd does not answer: %v)\n", err)
 		}
 		lost = err != nil
@@ -111,25 +88,15 @@ func after(e, last watchdog.Event) bool {
 	return cmp.Or(cmp.Compare(e.Term, last.Term), cmp.Compare(e.Seq, last.Seq), e.Time.Compare(last.Time)) > 0
 }
 
-func writeEvent(w io.Writer, e watchdog.Event, asJSON bool) error {
-	if asJSON {
-		return json.NewEncoder(w).Encode(e)
-	}
-	_, err := io.WriteString(w, renderHistory([]watchdog.Event{e}, time.Local))
-	return err
+func writeEvent(w io.Writer, e watchdog.Event, form form) error {
+	return form.stream(w, e, func() string { return renderHistory([]watchdog.Event{e}, time.Local) })
 }
 
-func writeHistory(w io.Writer, events []watchdog.Event, asJSON bool) error {
-	if !asJSON {
-		_, err := io.WriteString(w, renderHistory(events, time.Local))
-		return err
-	}
+func writeHistory(w io.Writer, events []watchdog.Event, form form) error {
 	if events == nil {
 		events = []watchdog.Event{}
 	}
-	encoder := json.NewEncoder(w)
-	encoder.SetIndent("", "  ")
-	return encoder.Encode(events)
+	return form.show(w, events, func() string { return renderHistory(events, time.Local) })
 }
 
 // renderHistory writes the events for people, oldest first, the times in the zone given.

@@ -33,12 +33,12 @@ func TestHistoryInText(t *testing.T) {
 
 func TestHistoryInJSON(t *testing.T) {
 	var b strings.Builder
-	if err := writeHistory(&b, nil, true); err != nil || b.String() != "[]\n" {
+	if err := writeHistory(&b, nil, asJSON); err != nil || b.String() != "[]\n" {
 		t.Errorf("no events: %q, %v", b.String(), err)
 	}
 	b.Reset()
 	event := watchdog.Event{Term: 2, Seq: 5, Time: began, Member: "node1", Kind: watchdog.EventTaken, Reason: watchdog.ReasonNamed, Message: "x"}
-	if err := writeHistory(&b, []watchdog.Event{event}, true); err != nil {
+	if err := writeHistory(&b, []watchdog.Event{event}, asJSON); err != nil {
 		t.Fatal(err)
 	}
 	var back []watchdog.Event

@@ -39,7 +39,7 @@ func TestCommandLines(t *testing.T) {
 		{"an unknown command", []string{"promte"}, exitUsage, "", `there is no command "promte"`},
 		{"an unknown flag", []string{"status", "--wtch"}, exitUsage, "", "--help"},
 		{"an argument that would have no effect", []string{"status", "orders"}, exitUsage, "", `no argument such as "orders"`},
-		{"an unknown format", append([]string{"status", "-o", "xml"}, silent...), exitUsage, "", "give text or json"},
+		{"an unknown format", append([]string{"status", "-o", "xml"}, silent...), exitUsage, "", "give table, json or yaml"},
 		{"no events asked for", append([]string{"history", "-n", "0"}, silent...), exitUsage, "", "give 1 or more"},
 		{"a typing error in the file", []string{"status", "-c", wrong}, exitConfig, "", "did you mean cluster?"},
 		{"no file", []string{"run", "-c", "/nonexistent"}, exitConfig, "", "-c"},

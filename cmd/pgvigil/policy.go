@@ -10,7 +10,6 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/urfave/cli/v2"
 
@@ -24,33 +23,26 @@ func configCommand() *cli.Command {
 		Name:  "config",
 		Usage: "show or change the policy that all members share",
 		Subcommands: []*cli.Command{
-			{
-				Name: "show", Usage: "show the policy in force", Flags: append(configFlags(storeFlags), outputFlag()),
-				Action: func(c *cli.Context) error {
-					if err := noArguments(c); err != nil {
-						return err
-					}
-					asJSON, err := wantsJSON(c)
-					if err != nil {
-						return err
-					}
-					return withPolicy(c, func(_ context.Context, _ applier, cluster watchdog.Cluster) error {
-						return showPolicy(c.App.Writer, *cluster.Policy, asJSON)
-					})
-				},
-			},
-			{
-				Name: "set", Usage: "change it on the running cluster", ArgsUsage: "KEY=VALUE ...", Flags: configFlags(storeFlags),
+			operatorCommand(&cli.Command{Name: "show", Usage: "show the policy in force"}, func(c *cli.Context, o *operator) error {
+				cluster, err := o.readPolicy(c.Context)
+				if err != nil {
+					return err
+				}
+				return showPolicy(o.out, *cluster.Policy, o.form)
+			}),
+			operatorCommand(&cli.Command{
+				Name: "set", Usage: "change it on the running cluster", ArgsUsage: "KEY=VALUE ...",
 				Description: "For example: pgvigil config set durability=quorum k=1\nThe members take it over as soon as they have read it.",
-				Action: func(c *cli.Context) error {
-					if c.NArg() == 0 {
-						return fail(exitUsage, errors.New("nothing to set: give KEY=VALUE, such as durability=quorum; pgvigil config show lists the keys"))
-					}
-					return withPolicy(c, func(ctx context.Context, store applier, cluster watchdog.Cluster) error {
-						return setPolicy(ctx, c.App.Writer, store, cluster, c.Args().Slice())
-					})
-				},
-			},
+			}, func(c *cli.Context, o *operator) error {
+				if c.NArg() == 0 {
+					return fail(exitUsage, errors.New("nothing to set: give KEY=VALUE, such as durability=quorum; pgvigil config show lists the keys"))
+				}
+				cluster, err := o.readPolicy(c.Context)
+				if err != nil {
+					return err
+				}
+				return setPolicy(c.Context, o.out, o.store, cluster, c.Args().Slice())
+			}),
 		},
 	}
 }
@@ -60,26 +52,13 @@ type applier interface {
 	Apply(ctx context.Context, change watchdog.Change) (int64, error)
 }
 
-// withPolicy reads a cluster that has a policy.
-func withPolicy(c *cli.Context, then func(context.Context, applier, watchdog.Cluster) error) error {
-	cfg, store, err := clientOf(c)
-	if err != nil {
-		return err
+// readPolicy reads a cluster that has a policy.
+func (o *operator) readPolicy(ctx context.Context) (watchdog.Cluster, error) {
+	cluster, err := o.readRecord(ctx)
+	if err == nil && cluster.Policy == nil {
+		err = fail(exitRefused, fmt.Errorf("the policy of cluster %s cannot be read: %s", o.cfg.Cluster, cluster.GarbageList()))
 	}
-	defer store.Close()
-	ctx, cancel := context.WithTimeout(c.Context, readBound)
-	defer cancel()
-	cluster, err := store.Read(ctx)
-	if err != nil {
-		return unreachable(cfg, err)
-	}
-	if err := exists(cfg, cluster); err != nil {
-		return err
-	}
-	if cluster.Policy == nil || cluster.Record == nil {
-		return fail(exitRefused, fmt.Errorf("the policy or the record of cluster %s cannot be read: %s", cfg.Cluster, cluster.GarbageList()))
-	}
-	return then(ctx, store, cluster)
+	return cluster, err
 }
 
 // policyKeys are the policy as keys, in the order of its fields, and values.
@@ -107,17 +86,18 @@ func policyKeys(p watchdog.Policy) (order []string, values map[string]any, err e
 	}
 }
 
-func showPolicy(w io.Writer, p watchdog.Policy, asJSON bool) error {
-	if asJSON {
-		encoder := json.NewEncoder(w)
-		encoder.SetIndent("", "  ")
-		return encoder.Encode(p)
-	}
+func showPolicy(w io.Writer, p watchdog.Policy, form form) error {
 	order, values, err := policyKeys(p)
-	for _, key := range order {
-		fmt.Fprintf(w, "%-17s %s\n", key, plain(values[key]))
+	if err != nil {
+		return err
 	}
-	return err
+	return form.show(w, p, func() string {
+		var b strings.Builder
+		for _, key := range order {
+			fmt.Fprintf(&b, "%-17s %s\n", key, plain(values[key]))
+		}
+		return b.String()
+	})
 }
 
 func plain(value any) string {
@@ -206,19 +186,4 @@ func like(old any, text string) (any, error) {
 		return number, nil
 	}
 	return text, nil
-}
-
-// stamp adds who writes a change by hand, and when.
-func stamp(c *watchdog.Change) {
-	now := time.Now()
-	if c.Record != nil {
-		r := *c.Record
-		r.Since = now
-		c.Record = &r
-	}
-	if c.Event != nil {
-		e := *c.Event
-		e.Time, e.Member = now, asker()
-		c.Event = &e
-	}
 }

@@ -72,7 +72,7 @@ func TestAPolicyThatAnotherHasChanged(t *testing.T) {
 
 func TestShowingThePolicy(t *testing.T) {
 	var out bytes.Buffer
-	if err := showPolicy(&out, watchdog.DefaultPolicy(), false); err != nil {
+	if err := showPolicy(&out, watchdog.DefaultPolicy(), asTable); err != nil {
 		t.Fatal(err)
 	}
 	golden(t, "policy.txt", out.String())

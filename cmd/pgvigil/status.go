@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"net/http"
 	"os"
 	"strings"
@@ -16,81 +15,38 @@ import (
 	"github.com/urfave/cli/v2"
 	"golang.org/x/sys/unix"
 
-	"github.com/pgvigil/pgvigil/cmd/pgvigil/config"
-	"github.com/pgvigil/pgvigil/election"
 	"github.com/pgvigil/pgvigil/watchdog"
 	"github.com/pgvigil/pgvigil/watchdog/api"
 )
 
 const (
-	readBound  = 5 * time.Second // for one look at etcd
-	askBound   = time.Second     // for a member's sidecar
+	askBound   = time.Second // for a member's sidecar
 	watchEvery = time.Second
 	maxStatus  = 1 << 20
 )
 
 func statusCommand() *cli.Command {
-	return &cli.Command{
+	return operatorCommand(&cli.Command{
 		Name:  "status",
 		Usage: "show the cluster: who is primary, who follows, what is wrong",
-		Flags: append(configFlags(storeFlags),
-			&cli.BoolFlag{Name: "watch", Aliases: []string{"w"}, Usage: "show it again each second, until interrupted"}, outputFlag()),
-		Action: func(c *cli.Context) error {
-			if err := noArguments(c); err != nil {
-				return err
-			}
-			asJSON, err := wantsJSON(c)
-			if err != nil {
-				return err
-			}
-			cfg, store, err := clientOf(c)
-			if err != nil {
-				return err
-			}
-			defer store.Close()
-			s := &statusView{cfg: cfg, store: store, asker: newAsker(), out: c.App.Writer, json: asJSON, terminal: isTerminal(c.App.Writer)}
-			if c.Bool("watch") {
-				return s.watch(c.Context)
-			}
-			return s.once(c.Context)
-		},
-	}
-}
-
-// clientOf opens etcd for a command that only reads it.
-func clientOf(c *cli.Context) (config.Config, *election.Client, error) {
-	cfg, err := loadConfig(c, storeFlags)
-	if err != nil {
-		return cfg, nil, err
-	}
-	if err := cfg.ForStore(); err != nil {
-		return cfg, nil, fail(exitConfig, err)
-	}
-	store, err := openStore(cfg, slog.New(slog.DiscardHandler))
-	return cfg, store, err
+		Flags: []cli.Flag{&cli.BoolFlag{Name: "watch", Aliases: []string{"w"}, Usage: "show it again each second, until interrupted"}},
+	}, func(c *cli.Context, o *operator) error {
+		s := &statusView{operator: o, asker: newAsker(), terminal: isTerminal(o.out)}
+		if c.Bool("watch") {
+			return s.watch(c.Context)
+		}
+		r, err := s.look(c.Context)
+		if err != nil {
+			return err
+		}
+		return o.form.show(o.out, r, func() string { return renderStatus(r, time.Now(), s.palette()) })
+	})
 }
 
 type statusView struct {
-	cfg      config.Config
-	store    *election.Client
+	*operator
 	asker    *http.Client
-	out      io.Writer
-	json     bool
 	terminal bool
-}
-
-func (s *statusView) once(ctx context.Context) error {
-	r, err := s.look(ctx)
-	if err != nil {
-		return err
-	}
-	if s.json {
-		encoder := json.NewEncoder(s.out)
-		encoder.SetIndent("", "  ")
-		return encoder.Encode(r)
-	}
-	_, err = io.WriteString(s.out, renderStatus(r, time.Now(), s.palette()))
-	return err
 }
 
 // watch shows the report until ctx ends: in place on a terminal, else one after the other. An etcd that does not answer is
@@ -117,21 +73,19 @@ func (s *statusView) watch(ctx context.Context) error {
 }
 
 func (s *statusView) show(r report, failed error, first bool) error {
-	if s.json {
+	if s.form != asTable && failed != nil {
+		return s.form.stream(s.out, map[string]string{"error": failed.Error()}, nil)
+	}
+	return s.form.stream(s.out, r, func() string {
+		now := time.Now()
+		text := now.Format(time.DateTime) + "   "
 		if failed != nil {
-			return json.NewEncoder(s.out).Encode(map[string]string{"error": failed.Error()})
+			text += "cluster " + s.cfg.Cluster + "\n\n" + s.palette().of(broken, failed.Error()) + "\n"
+		} else {
+			text += renderStatus(r, now, s.palette())
 		}
-		return json.NewEncoder(s.out).Encode(r)
-	}
-	now := time.Now()
-	text := now.Format(time.DateTime) + "   "
-	if failed != nil {
-		text += "cluster " + s.cfg.Cluster + "\n\n" + s.palette().of(broken, failed.Error()) + "\n"
-	} else {
-		text += renderStatus(r, now, s.palette())
-	}
-	_, err := io.WriteString(s.out, frame(text, s.terminal, first))
-	return err
+		return frame(text, s.terminal, first)
+	})
 }
 
 // frame puts a picture in the place of the one before, without a flicker.
@@ -150,26 +104,13 @@ func (s *statusView) palette() palette {
 	return palette(s.terminal && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb")
 }
 
-// look reads etcd and asks all members at once.
+// look reads the cluster and asks all members at once.
 func (s *statusView) look(ctx context.Context) (report, error) {
-	bounded, cancel := context.WithTimeout(ctx, readBound)
-	defer cancel()
-	cluster, err := s.store.Read(bounded)
+	cluster, err := s.read(ctx)
 	if err != nil {
-		return report{}, unreachable(s.cfg, err)
-	}
-	if err := exists(s.cfg, cluster); err != nil {
 		return report{}, err
 	}
 	return buildReport(s.cfg.Cluster, cluster, askAll(ctx, s.asker, s.cfg.Cluster, cluster)), nil
-}
-
-// exists refuses a cluster of which etcd holds nothing.
-func exists(cfg config.Config, c watchdog.Cluster) error {
-	if c.Record != nil || len(c.Members) > 0 || len(c.Garbage) > 0 {
-		return nil
-	}
-	return fail(exitNotFound, fmt.Errorf("etcd holds nothing of a cluster called %s: correct the name, or begin it with pgvigil run beside the primary", cfg.Cluster))
 }
 
 func newAsker() *http.Client {

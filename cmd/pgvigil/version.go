@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"runtime"
 
@@ -17,7 +16,7 @@ func versionCommand() *cli.Command {
 			if err := noArguments(c); err != nil {
 				return err
 			}
-			asJSON, err := wantsJSON(c)
+			form, err := formOf(c)
 			if err != nil {
 				return err
 			}
@@ -26,11 +25,7 @@ func versionCommand() *cli.Command {
 				Go      string `json:"go"`
 				System  string `json:"system"`
 			}{buildVersion(), runtime.Version(), runtime.GOOS + "/" + runtime.GOARCH}
-			if asJSON {
-				return json.NewEncoder(c.App.Writer).Encode(v)
-			}
-			_, err = fmt.Fprintf(c.App.Writer, "pgvigil %s (%s, %s)\n", v.Version, v.Go, v.System)
-			return err
+			return form.show(c.App.Writer, v, func() string { return fmt.Sprintf("pgvigil %s (%s, %s)\n", v.Version, v.Go, v.System) })
 		},
 	}
 }
