@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"strconv"
 	"strings"
@@ -23,121 +22,163 @@ func explainCommand() *cli.Command {
 }
 
 func explain(c *cli.Context, o *operator) error {
-	switch c.NArg() {
-	case 0:
-		cluster, err := o.readRecord(c.Context)
-		if err != nil {
-			return err
-		}
-		lives := askAll(c.Context, newAsker(), o.cfg.Cluster, cluster)
-		_, err = io.WriteString(o.out, explainNow(buildReport(o.cfg.Cluster, cluster, lives), cluster, time.Now()))
-		return err
-	case 1:
-		term, err := strconv.ParseUint(c.Args().First(), 10, 64)
-		if err != nil {
-			return fail(exitUsage, fmt.Errorf("%q is no term: give a number", c.Args().First()))
-		}
-		events, err := o.events(c.Context, allEvents)
-		if err != nil {
-			return err
-		}
-		return explainTerm(o.out, watchdog.Term(term), events)
-	default:
+	if c.NArg() > 1 {
 		return fail(exitUsage, errors.New("give one term to read back, or none to ask what would come now"))
 	}
+	if c.NArg() == 1 {
+		return explainTerm(c, o)
+	}
+	cluster, err := o.readRecord(c.Context)
+	if err != nil {
+		return err
+	}
+	events, err := o.events(c.Context, allEvents)
+	if err != nil {
+		return err
+	}
+	e := explainNow(cluster, askAll(c.Context, newAsker(), o.cfg.Cluster, cluster), events, time.Now())
+	return o.form.show(o.out, e, e.text)
 }
 
 // explainTerm tells one term's events, with what was weighed.
-func explainTerm(w io.Writer, term watchdog.Term, events []watchdog.Event) error {
-	of := slices.DeleteFunc(slices.Clone(events), func(e watchdog.Event) bool { return e.Term != term })
-	if len(of) == 0 {
+func explainTerm(c *cli.Context, o *operator) error {
+	term, err := strconv.ParseUint(c.Args().First(), 10, 64)
+	if err != nil {
+		return fail(exitUsage, fmt.Errorf("%q is no term: give a number", c.Args().First()))
+	}
+	events, err := o.events(c.Context, allEvents)
+	if err != nil {
+		return err
+	}
+	events = slices.DeleteFunc(events, func(e watchdog.Event) bool { return e.Term != watchdog.Term(term) })
+	if len(events) == 0 {
 		return fail(exitNotFound, fmt.Errorf("nothing is known of term %d: pgvigil history lists what is", term))
 	}
-	_, err := io.WriteString(w, renderHistory(of, time.Local))
-	return err
+	return writeHistory(o.out, events, o.form)
 }
 
-// explainNow says what is waited for, or what would come if the primary died now.
-func explainNow(r report, c watchdog.Cluster, now time.Time) string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "term %d, %s: %s\n", r.Term, r.Phase, r.Summary)
-	if o := c.Record.Operation; o != nil {
-		fmt.Fprintf(&b, "under way: a %s, asked for by %s\n", o.Kind, o.By)
+// explanation is what explain says of now. Its JSON is stable.
+type explanation struct {
+	Cluster   string              `json:"cluster"`
+	Term      watchdog.Term       `json:"term"`
+	Phase     watchdog.Phase      `json:"phase"`
+	Primary   string              `json:"primary,omitempty"`
+	Summary   string              `json:"summary"`   // as status has it
+	WaitsFor  string              `json:"waits_for"` // empty: for nothing
+	Operation *watchdog.Operation `json:"operation,omitempty"`
+	Prospects []prospect          `json:"prospects"`
+}
+
+// explainNow says what is waited for, and what comes next: of the open election, or if the primary were lost.
+func explainNow(c watchdog.Cluster, lives map[string]live, events []watchdog.Event, now time.Time) explanation {
+	record := *c.Record
+	r := buildReport(record.Cluster, c, lives)
+	e := explanation{
+		Cluster: r.Cluster, Term: r.Term, Phase: r.Phase, Primary: r.Primary, Summary: r.Summary, Operation: record.Operation,
+		Prospects: []prospect{},
 	}
-	switch r.Phase {
-	case watchdog.PhaseElecting:
-		choice := countNow(c, now)
-		if choice.Winner != "" {
-			fmt.Fprintf(&b, "%s wins as soon as the leader has read the ballots\n", choice.Winner)
-		} else {
-			fmt.Fprintf(&b, "the election waits: %s\n", strings.TrimSuffix(string(choice.Why)+": "+choice.Lacks, ": "))
+	switch primary, _ := rowOf(r, r.Primary); {
+	case r.Phase == watchdog.PhaseElecting:
+		p := openProspect(r, c, now)
+		e.Prospects, e.WaitsFor = []prospect{p}, p.Waits
+	case r.Phase == watchdog.PhasePromoting:
+		e.WaitsFor = fmt.Sprintf("%s, which was named for term %d, to accept writes", r.Primary, r.Term)
+	default:
+		if primary.decision.Reason == watchdog.ReasonBlocked || primary.decision.Reason == watchdog.ReasonSettling {
+			e.WaitsFor = primary.decision.Detail
 		}
-		for _, candidate := range choice.Ranked {
-			fmt.Fprintf(&b, "  %s\n", candidateText(candidate))
+		e.Prospects = foresee(r, viewOf(c, lives), events)
+	}
+	if op := record.Operation; op != nil {
+		asked := fmt.Sprintf("a %s to end, asked for by %s at %s", op.Kind, op.By, op.Since.Format(time.TimeOnly))
+		e.WaitsFor = strings.TrimSuffix(asked+"; "+e.WaitsFor, "; ")
+	}
+	return e
+}
+
+// openProspect judges the election that is open, as the leader does.
+func openProspect(r report, c watchdog.Cluster, now time.Time) prospect {
+	choice := countNow(c, now)
+	p := newProspect(r, choice, fmt.Sprintf("the election of term %d goes on", r.Term))
+	if p.Winner != "" {
+		p.Waits = "the leader to name " + p.Winner
+	} else if p.Waits == "" {
+		p.Waits = reasonText(choice.Why)
+	}
+	switch t := c.PrimaryTerm; {
+	case len(choice.Ranked) == 0:
+		p.Loss = "not known: there is no ballot"
+	case r.Durability.Mode == watchdog.ModeQuorum && p.Winner != "":
+		p.Loss = "nothing that was acknowledged"
+	case t == nil:
+		p.Loss = "not known: the last primary has said nothing"
+	default:
+		best := choice.Ranked[0]
+		p.LostBytes = best.End.Behind(t.Flushed)
+		p.Loss = fmt.Sprintf("%s of WAL that %s had last said it has, if %s won", size(p.LostBytes), t.Holder, best.Name)
+		if p.Winner == "" {
+			p.Loss += fmt.Sprintf("; pgvigil failover --to %s would accept that", best.Name)
 		}
-	case watchdog.PhaseNormal:
-		explainNext(&b, r, c)
+	}
+	return p
+}
+
+// reasonText says in words why an election has no winner.
+func reasonText(why watchdog.Reason) string {
+	switch why {
+	case watchdog.ReasonWaitingBallots:
+		return "ballots of members that could still give one"
+	case watchdog.ReasonWouldLose:
+		return "the old primary, or a person: more would be lost than the policy's lag_limit allows"
+	case watchdog.ReasonNoCandidate:
+		return "a member that may win: every ballot is vetoed"
+	default:
+		return string(why)
+	}
+}
+
+func (e explanation) text() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "cluster %s   term %d, %s   primary %s\n", e.Cluster, e.Term, e.Phase, orNobody(e.Primary))
+	fmt.Fprintf(&b, "%s\n\n", e.Summary)
+	waits := e.WaitsFor
+	if waits == "" {
+		waits = "nothing"
+	}
+	fmt.Fprintf(&b, "it waits for: %s\n", waits)
+	for _, p := range e.Prospects {
+		fmt.Fprintf(&b, "\nif %s:\n", p.When)
+		switch {
+		case p.Winner == "":
+			line(&b, "who wins", e.nobody(p))
+		case p.Seconds > 0:
+			line(&b, "who wins", fmt.Sprintf("%s, in about %.1f s", p.Winner, p.Seconds))
+			line(&b, "because", p.Basis)
+		default:
+			line(&b, "who wins", p.Winner)
+		}
+		line(&b, "lost", p.Loss)
+		for i, o := range p.Others {
+			label := ""
+			if i == 0 {
+				label = "why not"
+			}
+			line(&b, label, o.Member+": "+o.Why)
+		}
 	}
 	return b.String()
 }
 
-// explainNext says who would take over, and what it would cost and take.
-func explainNext(b *strings.Builder, r report, c watchdog.Cluster) {
-	policy := watchdog.DefaultPolicy()
-	if c.Policy != nil {
-		policy = *c.Policy
-	}
-	var end watchdog.LSN
-	var standbys []memberRow
-	for _, row := range r.Members {
-		if row.Name == r.Primary {
-			end = row.Received
-		} else if row.State != "witness" {
-			standbys = append(standbys, row)
-		}
-	}
-	slices.SortStableFunc(standbys, func(x, y memberRow) int {
-		if barred := len(whyNot(x)) - len(whyNot(y)); barred != 0 {
-			return barred
-		}
-		return int(int64(y.Received) - int64(x.Received))
-	})
-	if len(standbys) == 0 || len(whyNot(standbys[0])) > 0 {
-		fmt.Fprintf(b, "if %s died now, nobody could take over\n", r.Primary)
-	} else {
-		best := standbys[0]
-		fmt.Fprintf(b, "if the server of %s died now, %s would take over, in about 0.3 s, with nothing lost: it fetches what it lacks\n", r.Primary, best.Name)
-		if quorum := c.Record.Durability; quorum.Mode == watchdog.ModeQuorum {
-			fmt.Fprintf(b, "if its host were lost, %s would, in about %.1f s, with nothing lost, once %d of %s have hung up\n",
-				best.Name, policy.Detection.D().Seconds()+0.5, quorum.Quorum(), strings.Join(quorum.Voters, ", "))
-		} else {
-			fmt.Fprintf(b, "if its host were lost, %s would, in about %.1f s, and %s of WAL would be lost\n",
-				best.Name, policy.TTL.D().Seconds()+1.5, size(max(best.Received, best.Replayed).Behind(end)))
-		}
-	}
-	for i, row := range standbys {
-		switch why := whyNot(row); {
-		case len(why) > 0:
-			fmt.Fprintf(b, "  %s could not: %s\n", row.Name, strings.Join(why, ", "))
-		case i > 0:
-			fmt.Fprintf(b, "  %s would not: %s has as much WAL or more, or comes first by priority or name\n", row.Name, standbys[0].Name)
-		}
+// nobody says why a prospect has no winner, unless it stands above already.
+func (e explanation) nobody(p prospect) string {
+	switch p.Waits {
+	case "":
+		return "nobody: it would wait for " + reasonText(p.Why)
+	case e.WaitsFor:
+		return "nobody yet"
+	default:
+		return "nobody: it would wait for " + p.Waits
 	}
 }
 
-// whyNot is what bars a member from taking over just now.
-func whyNot(row memberRow) (why []string) {
-	for _, veto := range row.Vetoes {
-		why = append(why, string(veto))
-	}
-	switch {
-	case !row.Live:
-		why = append(why, string(watchdog.VetoAPIUnreachable))
-	case row.Role != watchdog.RoleStandby:
-		why = append(why, string(watchdog.VetoNotRunning))
-	}
-	if !row.Confirmed {
-		why = append(why, string(watchdog.VetoNotConfirmed))
-	}
-	return why
-}
+func line(b *strings.Builder, label, text string) { fmt.Fprintf(b, "  %-9s %s\n", label, text) }

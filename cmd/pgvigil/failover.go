@@ -53,10 +53,7 @@ func failOver(c *cli.Context, o *operator) error {
 
 // countNow judges the ballots as the leader does.
 func countNow(c watchdog.Cluster, now time.Time) watchdog.Choice {
-	v := watchdog.View{Cluster: &c, Policy: watchdog.DefaultPolicy(), Now: watchdog.Instant(1 + max(0, now.Sub(c.Record.Since)))}
-	if c.Policy != nil {
-		v.Policy = *c.Policy
-	}
+	v := watchdog.View{Cluster: &c, Policy: policyOf(c), Now: watchdog.Instant(1 + max(0, now.Sub(c.Record.Since)))}
 	return watchdog.Count(v, watchdog.Memory{Since: 1})
 }
 

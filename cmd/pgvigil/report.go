@@ -106,9 +106,7 @@ func buildReport(name string, c watchdog.Cluster, lives map[string]live) report 
 func newRow(name string, m watchdog.Member, l live) memberRow {
 	row := memberRow{Name: name, Unanswered: l.err, Vetoes: []watchdog.Veto{}}
 	if s := l.status; s != nil {
-		m = s.Member
-		m.Role, m.Timeline, m.Received, m.Replayed = s.Server.Role, s.Server.Timeline, s.Server.Received, s.Server.Replayed
-		m.Streaming, m.Upstream = s.Server.Streaming, s.Server.Upstream
+		m = memberOf(*s)
 		row.Live, row.Writable, row.TrustLeftMS = true, s.Writable, s.TrustLeftMS
 		row.LagBytes, row.LagSeconds = s.Server.LagBytes, s.Server.LagSeconds
 		row.guardless, row.failsafe, row.lowCommits = !s.GuardReady, s.Failsafe, s.Server.LowCommits
@@ -123,6 +121,14 @@ func newRow(name string, m watchdog.Member, l live) memberRow {
 	}
 	row.State = stateOf(row, m, l)
 	return row
+}
+
+// memberOf is what the member says of itself, with its server as its last look found it.
+func memberOf(s api.Status) watchdog.Member {
+	m := s.Member
+	m.Role, m.Timeline, m.Received, m.Replayed = s.Server.Role, s.Server.Timeline, s.Server.Received, s.Server.Replayed
+	m.Streaming, m.Upstream = s.Server.Streaming, s.Server.Upstream
+	return m
 }
 
 // stateOf is one or two words that say what a server does.

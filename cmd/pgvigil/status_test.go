@@ -46,6 +46,7 @@ var began = time.Date(2026, 5, 1, 10, 0, 0, 0, time.UTC)
 type scene struct {
 	cluster watchdog.Cluster
 	lives   map[string]live
+	events  []watchdog.Event
 }
 
 func (s *scene) status(name string) *api.Status { return s.lives[name].status }
@@ -178,6 +179,25 @@ func TestExplainNow(t *testing.T) {
 		"nobody":   scenes["nobody-could-take-over"],
 		"electing": scenes["electing"],
 		"quorum":   scenes["quorum"],
+		"seen": func(s *scene) {
+			for _, took := range []float64{900, 110, 130, 120, 140, 150} {
+				s.events = append(s.events, watchdog.Event{Kind: watchdog.EventPromoted, TimingsMS: map[string]float64{"named_to_writable": took}})
+			}
+		},
+		"behind": func(s *scene) {
+			for _, name := range []string{"node2", "node3"} {
+				seconds := 0.4
+				status := s.status(name)
+				status.Server.Received, status.Server.Replayed, status.Server.LagSeconds = 0x4F00140, 0x4F00140, &seconds
+			}
+			s.status("node3").Server.Received, s.status("node3").Server.Replayed = 0x4E00140, 0x4E00140
+			s.status("node3").Member.Priority = 5
+		},
+		"priority": func(s *scene) { s.status("node3").Member.Priority = 5 },
+		"silent":   func(s *scene) { s.unanswering("node1") },
+		"asked": func(s *scene) {
+			s.cluster.Record.Operation = &watchdog.Operation{ID: "a", Kind: watchdog.OperationSwitchover, By: "ann on desk", Since: began}
+		},
 		"would-lose": func(s *scene) {
 			scenes["electing"](s)
 			s.cluster.PrimaryTerm = &watchdog.PrimaryTerm{Term: 7, Holder: "node1", Flushed: 0x9000140}
@@ -190,7 +210,7 @@ func TestExplainNow(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := well()
 			change(s)
-			golden(t, "explain/"+name+".txt", explainNow(buildReport("orders", s.cluster, s.lives), s.cluster, began.Add(time.Minute)))
+			golden(t, "explain/"+name+".txt", explainNow(s.cluster, s.lives, s.events, began.Add(time.Minute)).text())
 		})
 	}
 }
