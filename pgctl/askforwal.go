@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -26,7 +28,7 @@ func (in *Instance) askForWAL(ctx context.Context, upstream watchdog.Upstream) e
 	if command, err := in.standbySetting("restore_command"); err != nil || command != "" {
 		return nil
 	}
-	timeline, start, err := in.needed(ctx)
+	timeline, start, err := in.needed(ctx, upstream)
 	if err != nil {
 		in.log.Debug("not known which WAL is needed next", "error", err)
 		return nil
@@ -41,15 +43,8 @@ func (in *Instance) askForWAL(ctx context.Context, upstream watchdog.Upstream) e
 	return nil
 }
 
-// needed is where a receiver would begin: at the start of the segment with the next record.
-func (in *Instance) needed(ctx context.Context) (watchdog.Timeline, watchdog.LSN, error) {
-	at, err := in.positions(ctx)
-	if err != nil {
-		return 0, 0, err
-	}
-	if at.replayed == 0 {
-		return 0, 0, errors.New("nothing has been replayed")
-	}
+// needed is where a receiver would begin: at the start of the segment with the first record that is not here.
+func (in *Instance) needed(ctx context.Context, upstream watchdog.Upstream) (watchdog.Timeline, watchdog.LSN, error) {
 	c, err := in.control(ctx)
 	if err != nil {
 		return 0, 0, err
@@ -58,11 +53,75 @@ func (in *Instance) needed(ctx context.Context) (watchdog.Timeline, watchdog.LSN
 	if err != nil {
 		return 0, 0, err
 	}
-	timeline := d.timelineAt(ctx, c, at.replayed)
+	at, err := in.positions(ctx)
+	switch {
+	case sqlState(err) == sqlCannotConnectNow:
+		return d.firstMissing(upstream.Timeline, in.recoveryStart(c))
+	case err != nil:
+		return 0, 0, err
+	case at.replayed == 0:
+		return 0, 0, errors.New("nothing has been replayed")
+	}
+	end := d.recordsEnd(ctx, c, at.replayed)
+	timeline := d.timelineAt(ctx, c, end)
 	if timeline == 0 {
 		return 0, 0, errors.New("the files do not tell the timeline")
 	}
-	return timeline, d.segmentStart(at.replayed), nil
+	return timeline, d.segmentStart(end), nil
+}
+
+// recoveryStart is where the server's recovery begins: where a backup's or rewind's label says, or its last checkpoint.
+func (in *Instance) recoveryStart(c control) watchdog.LSN {
+	label, err := os.ReadFile(filepath.Join(in.config.DataDir, "backup_label"))
+	if err != nil {
+		return c.RedoLSN
+	}
+	var start string
+	if _, err := fmt.Sscanf(string(label), "START WAL LOCATION: %s", &start); err != nil {
+		return c.RedoLSN
+	}
+	lsn, err := watchdog.ParseLSN(start)
+	if err != nil {
+		return c.RedoLSN
+	}
+	return lsn
+}
+
+// firstMissing is the first segment from lsn on that a recovery toward the timeline needs and that is not here: of the
+// timeline in force at the segment's end, as PostgreSQL takes it.
+func (d walFiles) firstMissing(timeline watchdog.Timeline, lsn watchdog.LSN) (watchdog.Timeline, watchdog.LSN, error) {
+	line, err := lineageOf(d.path, timeline)
+	if err != nil {
+		return 0, 0, err
+	}
+	if !line.known {
+		return 0, 0, fmt.Errorf("the history of timeline %d is not here yet", timeline)
+	}
+	for start := d.segmentStart(lsn); ; start = d.nextSegment(start) {
+		owner := line.at(d.segmentEnd(start) - 1)
+		file, _, err := d.segmentOf(owner, start)
+		if err != nil {
+			return owner, start, nil
+		}
+		file.Close()
+	}
+}
+
+// recordsEnd is where the records end that are here from lsn on, or lsn where none can be read.
+func (d walFiles) recordsEnd(ctx context.Context, c control, lsn watchdog.LSN) watchdog.LSN {
+	if !d.records {
+		return lsn
+	}
+	r, err := d.reader(ctx, c, lsn)
+	if err != nil {
+		return lsn
+	}
+	defer r.close()
+	f, err := r.follow(ctx, lsn, nil)
+	if err != nil {
+		return lsn
+	}
+	return f.end
 }
 
 // requestWAL returns nil once WAL comes.

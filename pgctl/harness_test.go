@@ -196,14 +196,14 @@ func (s *testServer) newStandby(name string) *testServer {
 	if _, err := os.Stat(filepath.Join(s.bin, "pg_basebackup")); err == nil {
 		b.program("pg_basebackup", "-D", b.dir, "-h", "127.0.0.1", "-p", strconv.Itoa(s.port), "-U", s.owner.name, "-c", "fast")
 	} else {
-		s.backup(b)
+		s.backup(b, func() {})
 	}
 	b.locateConf()
 	return b
 }
 
-// backup copies the running server's data directory by hand.
-func (s *testServer) backup(to *testServer) {
+// backup copies the running server's data directory by hand, after what is to happen while it does.
+func (s *testServer) backup(to *testServer, meanwhile func()) {
 	s.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
@@ -216,6 +216,7 @@ func (s *testServer) backup(to *testServer) {
 	}
 	_, err = conn.Exec(ctx, "SELECT "+start)
 	s.must(err)
+	meanwhile()
 	s.runAs("cp", "-a", s.dir, to.dir)
 	var label string
 	s.must(conn.QueryRow(ctx, stop).Scan(&label))

@@ -155,6 +155,16 @@ func (l lineage) includes(timeline watchdog.Timeline, lsn watchdog.LSN) bool {
 	return false
 }
 
+// at is the timeline whose WAL the byte at lsn belongs to.
+func (l lineage) at(lsn watchdog.LSN) watchdog.Timeline {
+	for _, a := range l.ancestors {
+		if lsn < a.End {
+			return a.Timeline
+		}
+	}
+	return l.timeline
+}
+
 // History returns where the timeline forked off its parent, from the server's own history file.
 func (in *Instance) History(_ context.Context, timeline watchdog.Timeline) (watchdog.LSN, error) {
 	list, err := readHistory(in.walDir(), timeline)

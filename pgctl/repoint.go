@@ -115,8 +115,10 @@ func (in *Instance) Prod(ctx context.Context, upstream watchdog.Upstream, restar
 	if err := in.signal(syscall.SIGHUP); err != nil {
 		return fmt.Errorf("prod: %w", err)
 	}
-	if server, alive := in.Observe(ctx); alive && server.Streaming {
-		return nil
+	if server, alive := in.Observe(ctx); alive {
+		if streams, _ := in.progress(server); streams {
+			return nil
+		}
 	}
 	if pid, ok := process.Receiver(in.Directory()); ok {
 		if err := in.endReceiver(pid); err != nil {

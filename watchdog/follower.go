@@ -25,6 +25,8 @@ func follower(v View, m Memory) Decision {
 		return rejoin(v, m, up)
 	case s.Role == RoleStandby:
 		return follow(v, m, up)
+	case s.Role == RoleStarting && s.Latched && v.Cluster.Record.Phase == PhaseNormal:
+		return opening(v, m, up)
 	default:
 		return v.wait(ReasonServerUnknown, "waiting for the server to accept sessions: "+s.Problem)
 	}
@@ -77,6 +79,7 @@ const (
 	restartAfter  = 6 * time.Second
 	divergedAfter = 2 * time.Second
 	startEvery    = time.Second
+	askAfter      = 3 * time.Second
 )
 
 func lagging(v View, m Memory, up Upstream) Decision {
@@ -97,6 +100,23 @@ func lagging(v View, m Memory, up Upstream) Decision {
 		return d
 	default:
 		return v.wait(ReasonNotStreaming, detail)
+	}
+}
+
+// opening: our server recovers and accepts no sessions yet. Each while the upstream is asked whether it still has the WAL that
+// is needed next: a server that was rewound may have come too late for it (F60).
+func opening(v View, m Memory, up Upstream) Decision {
+	closed := v.Now.Since(m.ClosedSince)
+	switch {
+	case m.WALGone:
+		return v.clone(up, up.Name+" no longer has the WAL that it needs next")
+	case closed > askAfter && v.Now.Since(m.ProddedAt) > askAfter:
+		d := v.toward(ActProd, ReasonProd, fmt.Sprintf("no sessions for %s", closed.Round(100*time.Millisecond)), up)
+		d.Memory = m
+		d.Memory.ProddedAt = v.Now
+		return d
+	default:
+		return v.wait(ReasonServerUnknown, "waiting for the server to accept sessions: "+v.Server.Problem)
 	}
 }
 

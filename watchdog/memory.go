@@ -14,7 +14,8 @@ func remember(v View) Memory {
 	}
 	m = m.silence(v)
 	m.NotStreamingSince = since(m.NotStreamingSince, v.Now, v.Server.Role == RoleStandby && v.Server.Upstream != "" && !v.Server.Streaming)
-	if m.NotStreamingSince == 0 {
+	m.ClosedSince = since(m.ClosedSince, v.Now, v.Server.Role == RoleStarting)
+	if m.NotStreamingSince == 0 && m.ClosedSince == 0 {
 		m.ProddedAt = 0
 	}
 	m.GuardlessSince = since(m.GuardlessSince, v.Now, v.Trust.Term != 0 && !v.Me.GuardReady)

@@ -93,6 +93,7 @@ type Memory struct {
 	LastRead    Instant // the last read that counted
 
 	NotStreamingSince Instant // our standby has had an upstream and has not streamed
+	ClosedSince       Instant // our server has been starting and has accepted no sessions
 	ProddedAt         Instant // the receiver was last prodded
 	GuardlessSince    Instant // we hold a term and no guard watches our server
 	TermSince         Instant // we have seen this term

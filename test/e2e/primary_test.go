@@ -142,6 +142,9 @@ func TestReceiverStoppedBeforeTheCrash(t *testing.T) {
 	c.wholeAgain()
 }
 
+// moreThanSocketsHold are rows for bulk, some 45 MB of WAL: a receiver's socket grows to 32 MB where tcp_rmem allows it, a sender's to 4.
+const moreThanSocketsHold = 80000
+
 // bulk commits rows that take some segments of WAL.
 func (c *cluster) bulk(rows int) error {
 	conn, err := c.primary.Connect(c.ctx)

@@ -3,6 +3,7 @@ package e2e
 import (
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -39,9 +40,9 @@ func TestLaggingStandbyIsNotChosen(t *testing.T) {
 	c := whole(t)
 	lagging, other := c.standbys()[0], c.standbys()[1]
 	c.must(lagging.SignalTitled("walreceiver", syscall.SIGSTOP))
-	c.must(c.bulk(30000)) // more than sockets hold
+	c.must(c.bulk(moreThanSocketsHold))
 	c.must(c.Until(c.ctx, "the other has it all", soon, func() bool {
-		return other.Ask(c.ctx, "SELECT count(*) FROM bulk") == "30000"
+		return other.Ask(c.ctx, "SELECT count(*) FROM bulk") == strconv.Itoa(moreThanSocketsHold)
 	}))
 	c.strike(c.primary.FreezeHost())
 	c.must(lagging.SignalTitled("walreceiver", syscall.SIGCONT))
@@ -64,17 +65,17 @@ func TestBarredStandbyGivesItsTail(t *testing.T) {
 			_, err := c.WaitWhole(c.ctx, rejoin)
 			c.must(err)
 			c.must(other.SignalTitled("walreceiver", syscall.SIGSTOP))
-			c.must(c.bulk(30000)) // more than sockets hold
+			c.must(c.bulk(moreThanSocketsHold))
 			c.must(c.Until(c.ctx, "the barred one has it all", soon, func() bool {
-				return barred.Ask(c.ctx, "SELECT count(*) FROM bulk") == "30000"
+				return barred.Ask(c.ctx, "SELECT count(*) FROM bulk") == strconv.Itoa(moreThanSocketsHold)
 			}))
 			c.strike(c.primary.FreezeHost())
 			c.must(other.SignalTitled("walreceiver", syscall.SIGCONT))
 			if fresh := c.takenOver(); fresh != other {
 				t.Errorf("%s won, and it was barred", fresh.Name)
 			}
-			if got := other.Ask(c.ctx, "SELECT count(*) FROM bulk"); got != "30000" {
-				t.Errorf("of 30000 rows the new primary has %q", got)
+			if got := other.Ask(c.ctx, "SELECT count(*) FROM bulk"); got != strconv.Itoa(moreThanSocketsHold) {
+				t.Errorf("of %d rows the new primary has %q", moreThanSocketsHold, got)
 			}
 			c.must(c.primary.ThawHost())
 			if mode == "async" {
@@ -218,7 +219,7 @@ func (c *cluster) diverge() {
 	for _, n := range c.standbys() {
 		c.must(n.SignalTitled("walreceiver", syscall.SIGSTOP))
 	}
-	c.must(c.bulk(30000)) // more than sockets hold
+	c.must(c.bulk(moreThanSocketsHold))
 	c.must(c.Until(c.ctx, "the guard fences", soon, c.primary.ServerGone))
 	for _, n := range c.standbys() {
 		_ = n.SignalTitled("walreceiver", syscall.SIGCONT)
