@@ -14,6 +14,7 @@ func commands() []*cli.Command {
 		failoverCommand(),
 		configCommand(),
 		alertCommand(),
+		hooksCommand(),
 		versionCommand(),
 	}
 }

@@ -83,13 +83,21 @@ func runMember(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
+	hooks, err := openHooks(cfg, log)
+	if err != nil {
+		return err
+	}
 	options := api.Options{Listen: cfg.API.Listen, Log: log, Version: buildVersion(), Cluster: cfg.Cluster, Lag: api.NewLag(clock{}.Now)}
 	peers := api.NewPeers(options)
 	defer peers.Close()
-	member, err := sidecar.New(sidecar.Options{
+	wiring := sidecar.Options{
 		Cluster: cfg.Cluster, Identity: cfg.Identity(), Version: buildVersion(), Policy: cfg.Policy.Policy, StateDir: cfg.StateDir,
 		Store: store, Postgres: server, Guard: watcher, Peers: peers, Clock: clock{}, Log: log, Crash: crashAt(os.Getenv("PGVIGIL_CRASH_AT")),
-	})
+	}
+	if hooks != nil {
+		wiring.BeforePromote, options.Metrics = hooks.BeforePromote, hooks.Collectors()
+	}
+	member, err := sidecar.New(wiring)
 	if err != nil {
 		return err
 	}
@@ -104,6 +112,9 @@ func runMember(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 	log.Info("sidecar starts", "version", buildVersion(), "cluster", cfg.Cluster, "member", cfg.Name, "api", cfg.API.Advertise)
 	group.Go(func() error { return face.Run(ctx) })
 	group.Go(func() error { return member.Run(ctx) })
+	if hooks != nil {
+		group.Go(func() error { return hooks.Run(ctx, member) })
+	}
 	if notifier != nil {
 		group.Go(func() error { return notifier.Run(ctx) })
 	}

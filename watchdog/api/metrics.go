@@ -17,6 +17,7 @@ func (s *Server) metrics() http.Handler {
 		&collector{s.source, s.options},
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)
+	registry.MustRegister(s.options.Metrics...)
 	return promhttp.HandlerFor(registry, promhttp.HandlerOpts{MaxRequestsInFlight: 2})
 }
 

@@ -8,15 +8,18 @@ import (
 	"net"
 	"net/http"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
 )
 
 // Options is what a Server or Peers is made of.
 type Options struct {
-	Listen  string       // Server: host:port
-	Log     *slog.Logger // Server; nil: no logging
-	Version string       // of pgvigil
-	Cluster string       // heartbeats of another cluster are refused
-	Lag     *Lag         // fed by the heartbeats both ways; nil: lag is known in bytes alone
+	Listen  string                 // Server: host:port
+	Log     *slog.Logger           // Server; nil: no logging
+	Version string                 // of pgvigil
+	Cluster string                 // heartbeats of another cluster are refused
+	Metrics []prometheus.Collector // Server: beside its own
+	Lag     *Lag                   // fed by the heartbeats both ways; nil: lag is known in bytes alone
 }
 
 const (

@@ -28,7 +28,7 @@ type Snapshot struct {
 	View      watchdog.View
 	Decision  watchdog.Decision
 	Self      watchdog.Member
-	Writable  bool          // the server accepts writes under unexpired trust
+	Writable  bool          // the server accepts writes under unexpired trust, and is not being fenced
 	TrustLeft time.Duration // until the server is fenced unless a renewal succeeds
 	LoopAge   time.Duration // since the loop last turned
 	Counters  Counters
@@ -60,6 +60,52 @@ func (s *Sidecar) Self() watchdog.Member {
 	return s.self()
 }
 
+// standing is what Changed tells of.
+type standing struct {
+	writable, fencing, gone, streaming, turned bool
+	role                                       watchdog.Role
+	upstream, primary                          string
+	term                                       watchdog.Term
+	phase                                      watchdog.Phase
+}
+
+// Changed returns a channel that receives whenever it may be worth to ask for a Snapshot: the server's role, whether it accepts
+// writes, whom it follows, or the record has changed. The trust's end by time alone is not told: see Snapshot.TrustLeft. The
+// channel has room for one. It is asked for before Run.
+func (s *Sidecar) Changed() <-chan struct{} {
+	c := make(chan struct{}, 1)
+	s.with(func(*state) { s.listeners = append(s.listeners, c) })
+	return c
+}
+
+// announce tells the listeners of a change. The mutex is held.
+func (s *Sidecar) announce() {
+	if len(s.listeners) == 0 {
+		return
+	}
+	st := &s.state
+	now := standing{
+		writable: s.writable(), fencing: st.inFlight.Kind == watchdog.ActFence, gone: st.server.Gone, streaming: st.server.Streaming,
+		turned: st.turnedAt != 0, role: st.server.Role, upstream: st.server.Upstream,
+	}
+	if c := st.cluster; c != nil && c.Record != nil {
+		now.primary, now.term, now.phase = c.Record.Primary, c.Record.Term, c.Record.Phase
+	}
+	if now == s.told {
+		return
+	}
+	s.told = now
+	for _, c := range s.listeners {
+		signal(c)
+	}
+}
+
+// writable: the server accepts writes under unexpired trust, and is not being fenced. The mutex is held.
+func (s *Sidecar) writable() bool {
+	st := &s.state
+	return st.trust.Live(s.policy(), s.now()) && st.server.Role == watchdog.RolePrimary && st.server.PID != 0 && st.inFlight.Kind != watchdog.ActFence
+}
+
 // Heard notes a heartbeat from another member.
 func (s *Sidecar) Heard(peer watchdog.Member) {
 	now := s.now()
@@ -85,7 +131,7 @@ func (s *Sidecar) Snapshot() Snapshot {
 	c.Decisions = maps.Clone(c.Decisions)
 	return Snapshot{
 		View: v, Decision: st.decision, Self: s.self(), TrustLeft: left, LoopAge: now.Since(st.turnedAt), Counters: c,
-		Writable: left > 0 && st.server.Role == watchdog.RolePrimary && st.server.PID != 0,
+		Writable: s.writable(),
 	}
 }
 

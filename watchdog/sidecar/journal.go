@@ -89,12 +89,15 @@ func (j *journal) change(edit func(*kept)) error {
 	return nil
 }
 
-func (j *journal) save() error {
-	data, err := json.MarshalIndent(j.kept, "", "  ")
+func (j *journal) save() error { return Save(j.path, j.kept) }
+
+// Save makes the value durable as a file of JSON: the one before is replaced whole, or stays.
+func Save(path string, value any) error {
+	data, err := json.MarshalIndent(value, "", "  ")
 	if err != nil {
 		return fmt.Errorf("encode state: %w", err)
 	}
-	beside := j.path + ".new"
+	beside := path + ".new"
 	f, err := os.OpenFile(beside, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
 	if err != nil {
 		return fmt.Errorf("write state: %w", err)
@@ -102,13 +105,13 @@ func (j *journal) save() error {
 	_, err = f.Write(append(data, '\n'))
 	err = errors.Join(err, f.Sync(), f.Close())
 	if err == nil {
-		err = os.Rename(beside, j.path)
+		err = os.Rename(beside, path)
 	}
 	if err == nil {
-		err = syncDir(filepath.Dir(j.path))
+		err = syncDir(filepath.Dir(path))
 	}
 	if err != nil {
-		return fmt.Errorf("write state %s: %w", j.path, err)
+		return fmt.Errorf("write state %s: %w", path, err)
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package sidecar
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"time"
@@ -30,6 +31,10 @@ type Options struct {
 	Peers    Peers
 	Clock    Clock
 	Log      *slog.Logger
+
+	// BeforePromote is asked once our server has been named, beside all that comes before its promotion, for at most half of
+	// promote_wait; an error is our veto, and gives the term back. nil: nobody is asked.
+	BeforePromote func(ctx context.Context, v watchdog.View) error
 
 	// Crash is called with the name of each numbered step of a promotion, hand-over or rejoin. Tests end the process there.
 	Crash func(step string)

@@ -49,8 +49,9 @@ func (p *promotion) run(ctx context.Context) error {
 		return err
 	}
 	p.options.Crash("named")
-	var takeErr, tailErr, syncErr error
+	var takeErr, tailErr, syncErr, veto error
 	var both sync.WaitGroup
+	both.Go(func() { veto = p.askBefore(ctx) })
 	both.Go(func() { takeErr = p.timed("take", func() error { return p.take(ctx, timeline) }) })
 	standby := p.view.Server.Role == watchdog.RoleStandby
 	enforce := func() { syncErr = p.timed("synchronise", func() error { return p.enforceNext(ctx) }) }
@@ -65,7 +66,7 @@ func (p *promotion) run(ctx context.Context) error {
 	if restarts && tailErr == nil {
 		enforce()
 	}
-	if err := errors.Join(takeErr, tailErr, syncErr); err != nil {
+	if err := errors.Join(takeErr, tailErr, syncErr, veto); err != nil {
 		return err
 	}
 	p.taken()
@@ -86,6 +87,29 @@ func (p *promotion) run(ctx context.Context) error {
 	}
 	p.options.Crash("promoted")
 	return p.settle(ctx, done)
+}
+
+// askBefore returns the veto of whoever is to be asked before our server is promoted. It does not wait for an answer once a
+// fence has ended the promotion.
+func (p *promotion) askBefore(ctx context.Context) error {
+	if p.options.BeforePromote == nil {
+		return nil
+	}
+	bounded, cancel := context.WithTimeout(ctx, p.view.Policy.PromoteWait.D()/2)
+	answer := make(chan error, 1)
+	go func() {
+		defer cancel()
+		answer <- p.timed("before_promote", func() error { return p.options.BeforePromote(bounded, p.view) })
+	}()
+	select {
+	case err := <-answer:
+		if err != nil {
+			return fmt.Errorf("%w: %w", err, ErrNotPossible)
+		}
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 func (p *promotion) timed(step string, fn func() error) error {

@@ -21,8 +21,11 @@ type Sidecar struct {
 	renewal chan struct{} // the renewer is to renew now
 	protect chan struct{} // another postmaster runs, or the guard failed: a guard is to be made sure of now
 
-	mu     sync.Mutex
-	state  state
+	mu        sync.Mutex
+	state     state
+	listeners []chan struct{} // for Changed
+	told      standing        // to them
+
 	tasks  sync.WaitGroup     // operations and applies, for which Run waits
 	flight context.CancelFunc // ends the operation under way
 	ended  chan struct{}      // closed when the last operation has ended
@@ -143,6 +146,7 @@ func (s *Sidecar) with(change func(*state)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	change(&s.state)
+	s.announce()
 }
 
 // signal sends without waiting: one pending signal is as good as many.
@@ -214,6 +218,7 @@ func (s *Sidecar) primary() string {
 func (s *Sidecar) turn(ctx context.Context) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	defer s.announce()
 	if s.state.refusal != nil {
 		return s.state.refusal
 	}

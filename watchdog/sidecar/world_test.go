@@ -48,6 +48,7 @@ type node struct {
 	latched   bool
 	hung      bool
 	crash     func(step string)
+	before    func(ctx context.Context, v watchdog.View) error
 	unsure    int // so often is the end of WAL not known exactly
 	exited    chan struct{}
 	fences    int
@@ -105,7 +106,7 @@ func (n *node) start() {
 	s, err := sidecar.New(sidecar.Options{
 		Cluster: "test", Policy: n.policy, StateDir: n.dir, Store: n.store, Postgres: n, Guard: (*fakeGuard)(n), Peers: (*fakePeers)(n.world),
 		Clock: n.world, Log: slog.New(slog.NewTextHandler(out, &slog.HandlerOptions{Level: slog.LevelDebug})),
-		Identity: watchdog.Identity{Name: n.name, Address: n.address(), API: "http://" + n.name}, Crash: n.crash,
+		Identity: watchdog.Identity{Name: n.name, Address: n.address(), API: "http://" + n.name}, Crash: n.crash, BeforePromote: n.before,
 	})
 	if err != nil {
 		n.t.Fatal(err)

@@ -43,7 +43,7 @@ func (s setting) intoSections(field reflect.Value) error {
 	if node == nil {
 		var document yaml.Node
 		if err := yaml.Unmarshal([]byte(s.text), &document); err != nil || len(document.Content) == 0 {
-			return errors.New("this is no YAML: give a list of sections, such as [{name: ops, type: webhook, url: …}]")
+			return errors.New("this is no YAML: give a list of sections, such as [{key: value, …}, …]")
 		}
 		node = resolve(document.Content[0])
 	}

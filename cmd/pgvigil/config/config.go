@@ -8,6 +8,7 @@ import (
 
 	"github.com/pgvigil/pgvigil/watchdog"
 	"github.com/pgvigil/pgvigil/watchdog/alert/sink"
+	"github.com/pgvigil/pgvigil/watchdog/hook"
 )
 
 // Config is everything that can be configured. Load fills in what has a default.
@@ -23,6 +24,7 @@ type Config struct {
 	NoFailover bool          `yaml:"no_failover"`
 	Policy     Policy        `yaml:"policy"`
 	Alerts     []sink.Config `yaml:"alerts"`
+	Hooks      hook.Config   `yaml:"hooks"`
 	Log        Log           `yaml:"log"`
 
 	// Warnings are what is probably a mistake and yet no error, such as an environment variable that is nearly a key.

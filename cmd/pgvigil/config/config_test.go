@@ -104,6 +104,8 @@ func TestEveryKeyIsAnEnvironmentVariable(t *testing.T) {
 				text = "http://text"
 			case "alerts":
 				text = "[{name: ops, type: webhook, url: 'http://a/'}]"
+			case "hooks.on_start", "hooks.before_promote", "hooks.on_promote", "hooks.on_demote", "hooks.on_follow":
+				text = "[{command: [/bin/page, dba], timeout: 3s}]"
 			}
 			name := "PGVIGIL_" + strings.ToUpper(strings.ReplaceAll(path, ".", "_"))
 			got, err := Load("", []string{name + "=" + text}, nil)

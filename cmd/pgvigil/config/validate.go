@@ -23,6 +23,7 @@ func (c *Config) ForMember() error {
 	complaints = append(complaints, c.pathComplaints()...)
 	complaints = append(complaints, c.embeddedComplaints()...)
 	complaints = append(complaints, c.alertComplaints()...)
+	complaints = append(complaints, c.hookComplaints()...)
 	if err := c.Policy.Validate(); err != nil {
 		complaints = append(complaints, c.complain(c.firstGiven("policy"), "%v", err))
 	}
