@@ -13,6 +13,7 @@ func commands() []*cli.Command {
 		switchoverCommand(),
 		failoverCommand(),
 		configCommand(),
+		contextCommand(),
 		alertCommand(),
 		hooksCommand(),
 		versionCommand(),

@@ -49,8 +49,47 @@ func configFlags(keys ...[]keyFlag) []cli.Flag {
 	return flags
 }
 
+// clientFlags say how a command finds its cluster.
+func clientFlags() []cli.Flag {
+	return append([]cli.Flag{
+		&cli.StringFlag{Name: "context", Usage: "`NAME` of a cluster in the file of contexts (default: the one in PGVIGIL_CONTEXT, else the file's current one)"},
+		contextsFlag(),
+	}, configFlags(storeFlags)...)
+}
+
+func contextsFlag() cli.Flag {
+	return &cli.StringFlag{
+		Name: "contexts", EnvVars: []string{"PGVIGIL_CONTEXTS"}, Value: config.ContextsFile(), Usage: "`FILE` of contexts",
+	}
+}
+
+// loadClient finds out how the cluster is reached: a flag wins over the environment, and that over the member's configuration or
+// the context.
+func loadClient(c *cli.Context) (config.Client, error) {
+	from := config.Source{
+		File: c.String("config"), Contexts: c.String("contexts"), Context: c.String("context"), Environ: os.Environ(),
+		Flags: givenFlags(c, storeFlags),
+	}
+	switch file, named := os.Getenv("PGVIGIL_CONFIG"), os.Getenv("PGVIGIL_CONTEXT"); {
+	case from.Context != "" && from.File == file:
+		from.File = "" // the flag wins
+	case from.Context == "" && from.File == file:
+		from.Context = named
+	}
+	client, err := config.LoadClient(from)
+	if err == nil {
+		err = client.ForOperator()
+	}
+	return client, fail(exitConfig, err)
+}
+
 // loadConfig reads the configuration from file, environment and the flags of the command.
 func loadConfig(c *cli.Context, keys ...[]keyFlag) (config.Config, error) {
+	cfg, err := config.Load(c.String("config"), os.Environ(), givenFlags(c, keys...))
+	return cfg, fail(exitConfig, err)
+}
+
+func givenFlags(c *cli.Context, keys ...[]keyFlag) map[string]config.Flag {
 	given := map[string]config.Flag{}
 	for _, list := range keys {
 		for _, f := range list {
@@ -59,8 +98,7 @@ func loadConfig(c *cli.Context, keys ...[]keyFlag) (config.Config, error) {
 			}
 		}
 	}
-	cfg, err := config.Load(c.String("config"), os.Environ(), given)
-	return cfg, fail(exitConfig, err)
+	return given
 }
 
 func yesFlag() cli.Flag {

@@ -15,6 +15,7 @@ import (
 // command runs a command line within the test's process.
 func command(t *testing.T, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
+	t.Setenv("XDG_CONFIG_HOME", t.TempDir()) // not the contexts of whoever runs the tests
 	var out, errs strings.Builder
 	code = execute(t.Context(), append([]string{"pgvigil"}, args...), &out, &errs)
 	return code, out.String(), errs.String()
@@ -44,6 +45,10 @@ func TestCommandLines(t *testing.T) {
 		{"a typing error in the file", []string{"status", "-c", wrong}, exitConfig, "", "did you mean cluster?"},
 		{"no file", []string{"run", "-c", "/nonexistent"}, exitConfig, "", "-c"},
 		{"no configuration", []string{"status"}, exitConfig, "", "PGVIGIL_ETCD_ENDPOINTS"},
+		{"no contexts", []string{"context", "list"}, exitOK, "holds no contexts", ""},
+		{"a context that is not there", []string{"status", "--context", "orders"}, exitConfig, "", `there is no context "orders"`},
+		{"no context named", []string{"context", "use"}, exitUsage, "", "pgvigil context list"},
+		{"two ways to a cluster", []string{"status", "--context", "orders", "-c", wrong}, exitConfig, "", "give one"},
 		{"a wrong flag names itself", []string{"status", "--cluster", "a/b", "--etcd", "http://x:1"}, exitConfig, "", "--cluster: cluster:"},
 		{"an etcd that is not there", append([]string{"status"}, silent...), exitEtcd, "", "etcd at http://127.0.0.1:1"},
 		{"no data directory", append([]string{"run", "--name", "node1", "--data-dir", "/nonexistent/data", "--address", "127.0.0.1:5432"}, silent...),

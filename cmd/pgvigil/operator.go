@@ -29,7 +29,7 @@ type store interface {
 
 // operator is a command at work on a cluster.
 type operator struct {
-	cfg   config.Config
+	cfg   config.Client
 	store store
 	in    io.Reader
 	out   io.Writer
@@ -39,7 +39,7 @@ type operator struct {
 // operatorCommand completes a command that works on a cluster: it adds the flags by which the cluster is found and the output
 // chosen, refuses arguments unless the command says that it has some, and runs act with the store open.
 func operatorCommand(command *cli.Command, act func(c *cli.Context, o *operator) error) *cli.Command {
-	command.Flags = append(append(configFlags(storeFlags), command.Flags...), outputFlag())
+	command.Flags = append(append(clientFlags(), command.Flags...), outputFlag())
 	command.Action = func(c *cli.Context) error {
 		if command.ArgsUsage == "" {
 			if err := noArguments(c); err != nil {
@@ -61,14 +61,11 @@ func openOperator(c *cli.Context) (*operator, error) {
 	if err != nil {
 		return nil, err
 	}
-	cfg, err := loadConfig(c, storeFlags)
+	cfg, err := loadClient(c)
 	if err != nil {
 		return nil, err
 	}
-	if err := cfg.ForStore(); err != nil {
-		return nil, fail(exitConfig, err)
-	}
-	store, err := openStore(cfg, slog.New(slog.DiscardHandler))
+	store, err := openStore(cfg.Config, slog.New(slog.DiscardHandler))
 	if err != nil {
 		return nil, err
 	}
@@ -116,7 +113,7 @@ func (o *operator) events(ctx context.Context, newest int) ([]watchdog.Event, er
 	return events, err
 }
 
-func (o *operator) unreachable(err error) error { return unreachable(o.cfg, err) }
+func (o *operator) unreachable(err error) error { return unreachable(o.cfg.Config, err) }
 
 // confirm asks the person unless it is sure already.
 func (o *operator) confirm(question string, sure bool) error {

@@ -36,12 +36,17 @@ type Config struct {
 
 // Etcd is how etcd is reached.
 type Etcd struct {
+	EtcdClient `yaml:",inline"`
+	Embedded   Embedded `yaml:"embedded"`
+}
+
+// EtcdClient is what a client of etcd needs to know.
+type EtcdClient struct {
 	Endpoints    []string `yaml:"endpoints"`
 	Username     string   `yaml:"username"`
 	Password     string   `yaml:"password"` // or what stands in PasswordFile
 	PasswordFile string   `yaml:"password_file"`
 	TLS          TLS      `yaml:"tls"`
-	Embedded     Embedded `yaml:"embedded"`
 }
 
 // TLS names the files with which etcd is verified, and with which we prove who we are. An embedded member shows the same
@@ -99,22 +104,23 @@ type Log struct {
 // Load reads the file (none when empty), the environment in os.Environ's form, and flags by the path of their key. It
 // returns every complaint at once; what is missing is only found by ForMember and ForStore.
 func Load(file string, environ []string, flags map[string]Flag) (Config, error) {
-	c := Config{
-		file: file, settings: map[string]setting{},
-		API: API{Listen: ":8008"}, Log: Log{Level: "info", Format: "text"},
-	}
+	settings := map[string]setting{}
 	var complaints []error
 	if file != "" {
 		text, err := os.ReadFile(file)
 		if err != nil {
 			return Config{}, fmt.Errorf("read configuration: %w: give its path with -c", err)
 		}
-		complaints = append(complaints, readFile(file, text, c.settings)...)
+		complaints = memberKeys.readFile(file, text, settings)
 	}
-	c.Warnings = readEnvironment(environ, c.settings)
-	for path, flag := range flags {
-		c.settings[path] = setting{text: flag.Value, origin: "--" + flag.Name}
-	}
+	return assemble(file, settings, complaints, environ, flags)
+}
+
+// assemble puts environment and flags over the settings of a file.
+func assemble(file string, settings map[string]setting, complaints []error, environ []string, flags map[string]Flag) (Config, error) {
+	c := Config{file: file, settings: settings, API: API{Listen: ":8008"}, Log: Log{Level: "info", Format: "text"}}
+	c.Warnings = memberKeys.readEnvironment(environ, c.settings)
+	addFlags(flags, c.settings)
 	complaints = append(complaints, c.assign()...)
 	if len(complaints) > 0 {
 		return Config{}, errors.Join(complaints...)
@@ -124,6 +130,12 @@ func Load(file string, environ []string, flags map[string]Flag) (Config, error) 
 	}
 	c.derive()
 	return c, nil
+}
+
+func addFlags(flags map[string]Flag, into map[string]setting) {
+	for path, flag := range flags {
+		into[path] = setting{text: flag.Value, origin: "--" + flag.Name}
+	}
 }
 
 // Flag is the value of a command-line flag that stands for a key.
@@ -139,7 +151,7 @@ func (c *Config) assign() (complaints []error) {
 		if !given {
 			return
 		}
-		if err := s.into(fieldOf(c, path)); err != nil {
+		if err := s.into(memberKeys.field(c, path)); err != nil {
 			complaints = append(complaints, c.complain(path, "%v", err))
 		}
 	}
@@ -152,7 +164,7 @@ func (c *Config) assign() (complaints []error) {
 		complaints = append(complaints, c.complain("policy.preset", "there is no preset %q: give default or tight", c.Policy.Preset))
 	}
 	c.Policy.Policy = preset
-	for _, path := range paths {
+	for _, path := range memberKeys.paths {
 		if path != "policy.preset" {
 			set(path)
 		}

@@ -91,10 +91,10 @@ func every(field reflect.Value) string {
 }
 
 func TestEveryKeyIsAnEnvironmentVariable(t *testing.T) {
-	for _, path := range paths {
+	for _, path := range memberKeys.paths {
 		t.Run(path, func(t *testing.T) {
 			var c Config
-			text := every(fieldOf(&c, path))
+			text := every(memberKeys.field(&c, path))
 			switch path {
 			case "policy.preset":
 				text = "tight"
@@ -112,13 +112,13 @@ func TestEveryKeyIsAnEnvironmentVariable(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got := fieldOf(&got, path); got.IsZero() {
+			if got := memberKeys.field(&got, path); got.IsZero() {
 				t.Errorf("%s=%s left it empty", name, text)
 			}
 		})
 	}
 	for _, path := range []string{"cluster", "etcd.embedded.initial_cluster", "postgres.data_dir", "policy.ttl", "policy.clone", "no_failover", "log.format"} {
-		if !slices.Contains(paths, path) {
+		if !slices.Contains(memberKeys.paths, path) {
 			t.Errorf("%s is no key", path)
 		}
 	}

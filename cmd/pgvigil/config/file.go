@@ -11,27 +11,38 @@ import (
 )
 
 // readFile notes every key of a YAML file with its line.
-func readFile(name string, text []byte, into map[string]setting) []error {
-	f := &file{name: name, lines: strings.Split(string(text), "\n"), settings: into}
-	decoder := yaml.NewDecoder(strings.NewReader(string(text)))
-	var document, more yaml.Node
-	if err := decoder.Decode(&document); errors.Is(err, io.EOF) {
-		return nil // empty: all may stand in the environment
-	} else if err != nil {
-		return []error{f.syntax(err)}
+func (k *keys) readFile(name string, text []byte, into map[string]setting) []error {
+	f := &file{name: name, lines: strings.Split(string(text), "\n"), keys: k, settings: into}
+	if top := f.parse(text); top != nil {
+		f.section("", top)
 	}
-	if err := decoder.Decode(&more); err == nil {
-		return []error{f.fail(more.Line, "a second document begins here: keep one configuration in one file")}
-	}
-	f.section("", document.Content[0])
 	return f.complaints
 }
 
 type file struct {
 	name       string
 	lines      []string
+	within     string // what the keys belong to, as it is shown: empty, or as contexts.orders.
+	keys       *keys
 	settings   map[string]setting
 	complaints []error
+}
+
+// parse returns what the one document of the file holds; nil if it is empty, or no YAML.
+func (f *file) parse(text []byte) *yaml.Node {
+	decoder := yaml.NewDecoder(strings.NewReader(string(text)))
+	var document, more yaml.Node
+	if err := decoder.Decode(&document); errors.Is(err, io.EOF) {
+		return nil // all may stand in the environment
+	} else if err != nil {
+		f.complaints = append(f.complaints, f.syntax(err))
+		return nil
+	}
+	if err := decoder.Decode(&more); err == nil {
+		f.complain(more.Line, "a second document begins here: keep one configuration in one file")
+		return nil
+	}
+	return document.Content[0]
 }
 
 // section walks the keys of a mapping.
@@ -39,7 +50,7 @@ func (f *file) section(path string, node *yaml.Node) {
 	node = resolve(node)
 	if node.Kind != yaml.MappingNode {
 		if node.Tag != "!!null" { // a section without keys is an empty one
-			f.complain(node.Line, "%s is %s: keys are expected here, %s", orTop(path), kindOf(node), strings.Join(under(path), ", "))
+			f.complain(node.Line, "%s is %s: keys are expected here, %s", orTop(f.within+path), kindOf(node), strings.Join(f.keys.under(path), ", "))
 		}
 		return
 	}
@@ -48,17 +59,17 @@ func (f *file) section(path string, node *yaml.Node) {
 		key, value := node.Content[i], resolve(node.Content[i+1])
 		full := join(path, key.Value)
 		if line, twice := first[key.Value]; twice {
-			f.complain(key.Line, "%s stands here a second time, after line %d: keep one", full, line)
+			f.complain(key.Line, "%s stands here a second time, after line %d: keep one", f.within+full, line)
 			continue
 		}
 		first[key.Value] = key.Line
-		switch _, known := fields[full]; {
+		switch _, known := f.keys.fields[full]; {
 		case known:
 			f.settings[full] = setting{node: value, origin: fmt.Sprintf("%s:%d", f.name, key.Line)}
-		case sections[full]:
+		case f.keys.sections[full]:
 			f.section(full, value)
 		default:
-			f.complain(key.Line, "unknown key %s: %s", full, suggest(path, key.Value))
+			f.complain(key.Line, "unknown key %s: %s", f.within+full, f.keys.suggest(path, key.Value))
 		}
 	}
 }

@@ -11,17 +11,25 @@ import (
 
 const prefix = "PGVIGIL_"
 
-// fields says where in Config each key lies, by its path; sections are the paths that hold keys.
-var fields, sections = walk(reflect.TypeFor[Config](), "", nil)
+// keys are the keys that a file may hold, which are the fields of a struct.
+type keys struct {
+	fields   map[string][]int // where each lies in the struct, by its path
+	sections map[string]bool  // the paths that hold keys
+	paths    []string         // all keys, in the order of the struct
+}
 
-// paths are all keys, in the order of the struct.
-var paths = func() (all []string) {
-	for path := range fields {
-		all = append(all, path)
+// memberKeys are those of a member's configuration.
+var memberKeys = keysOf(reflect.TypeFor[Config]())
+
+func keysOf(t reflect.Type) *keys {
+	k := &keys{}
+	k.fields, k.sections = walk(t, "", nil)
+	for path := range k.fields {
+		k.paths = append(k.paths, path)
 	}
-	slices.SortFunc(all, func(a, b string) int { return slices.Compare(fields[a], fields[b]) })
-	return all
-}()
+	slices.SortFunc(k.paths, func(a, b string) int { return slices.Compare(k.fields[a], k.fields[b]) })
+	return k
+}
 
 func walk(t reflect.Type, under string, at []int) (map[string][]int, map[string]bool) {
 	found, sections := map[string][]int{}, map[string]bool{under: true}
@@ -57,8 +65,9 @@ func join(section, key string) string {
 	return section + "." + key
 }
 
-func fieldOf(c *Config, path string) reflect.Value {
-	return reflect.ValueOf(c).Elem().FieldByIndex(fields[path])
+// field is the key's field in a struct of these keys, given by its address.
+func (k *keys) field(of any, path string) reflect.Value {
+	return reflect.ValueOf(of).Elem().FieldByIndex(k.fields[path])
 }
 
 // variable is the key's environment variable.
@@ -68,10 +77,10 @@ func variable(path string) string {
 
 // readEnvironment notes the variables that are keys, and warns of those that nearly are. Others under our prefix are
 // passed over: container platforms make some of their own.
-func readEnvironment(environ []string, into map[string]setting) (warnings []string) {
+func (k *keys) readEnvironment(environ []string, into map[string]setting) (warnings []string) {
 	variables := map[string]string{}
-	names := make([]string, 0, len(paths))
-	for _, path := range paths {
+	names := make([]string, 0, len(k.paths))
+	for _, path := range k.paths {
 		variables[variable(path)] = path
 		names = append(names, variable(path))
 	}
@@ -91,9 +100,9 @@ func readEnvironment(environ []string, into map[string]setting) (warnings []stri
 }
 
 // under returns the names of the keys and sections right under a section.
-func under(section string) []string {
+func (k *keys) under(section string) []string {
 	names := map[string]bool{}
-	for _, path := range paths {
+	for _, path := range k.paths {
 		if rest, inside := strings.CutPrefix(path, join(section, "")); inside {
 			name, _, _ := strings.Cut(rest, ".")
 			names[name] = true
@@ -108,17 +117,17 @@ func under(section string) []string {
 }
 
 // suggest says what was probably meant by a key that does not exist.
-func suggest(section, key string) string {
-	here := under(section)
+func (k *keys) suggest(section, key string) string {
+	here := k.under(section)
 	if near := nearest(key, here); near != "" {
 		return fmt.Sprintf("did you mean %s?", near)
 	}
-	for _, path := range paths { // the right key in the wrong section
+	for _, path := range k.paths { // the right key in the wrong section
 		if path == key || strings.HasSuffix(path, "."+key) {
 			return fmt.Sprintf("did you mean %s?", path)
 		}
 	}
-	if near := nearest(join(section, key), paths); near != "" {
+	if near := nearest(join(section, key), k.paths); near != "" {
 		return fmt.Sprintf("did you mean %s?", near)
 	}
 	return "the keys here are " + strings.Join(here, ", ")

@@ -165,7 +165,7 @@ func (c *Config) embeddedComplaints() (complaints []error) {
 // firstGiven returns the first of the keys, or of the keys under a section, that was given; else the first name.
 func (c *Config) firstGiven(names ...string) string {
 	for _, name := range names {
-		for _, path := range paths {
+		for _, path := range memberKeys.paths {
 			if _, given := c.settings[path]; given && (path == name || strings.HasPrefix(path, name+".")) {
 				return path
 			}
