@@ -49,7 +49,7 @@ func (v View) upstream() (Upstream, bool) {
 // follow: our server is a running standby.
 func follow(v View, m Memory, up Upstream) Decision {
 	s, settled := v.Server, v.Cluster.Record.Phase == PhaseNormal
-	canReload := s.ServerVersion >= reloadsConninfo
+	canReload := s.ReloadsConninfo()
 	elsewhere := s.Upstream != up.Address || s.Stamp != up.Term
 	switch {
 	case elsewhere && !settled && !canReload:
@@ -67,9 +67,6 @@ func follow(v View, m Memory, up Upstream) Decision {
 	}
 	return lagging(v, m, up)
 }
-
-// reloadsConninfo is the first major version that takes a new primary_conninfo by reload.
-const reloadsConninfo = 130000
 
 // The patience with a standby that has its upstream and does not stream: prodded first, then restarted, and where its own
 // history leaves the primary's, taken down the ladder.

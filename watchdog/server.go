@@ -33,6 +33,14 @@ type Server struct {
 	StartedAt   Instant // when the sidecar first saw this postmaster
 }
 
+// ReloadsConninfo says that the server takes a new primary_conninfo by reload (13 and up), and needs no restart for it. One
+// whose version is not known may need it.
+func (s Server) ReloadsConninfo() bool { return s.ServerVersion >= 130000 }
+
+// CountsAny says that the server has ANY in synchronous_standby_names (10 and up), which quorum durability needs. One whose
+// version is not known yet is not turned away for it.
+func (s Server) CountsAny() bool { return s.ServerVersion == 0 || s.ServerVersion >= 100000 }
+
 // Downstream is a standby as the primary sees it in pg_stat_replication.
 type Downstream struct {
 	Name      string // application_name, without its stamp

@@ -6,15 +6,12 @@ import (
 	"strings"
 )
 
-// reloadsQuorum is the first major version that has ANY in synchronous_standby_names.
-const reloadsQuorum = 100000
-
 // caughtUp is how far behind a standby may be and still become a voter, in bytes: one segment of the usual size.
 const caughtUp = 16 << 20
 
 // wantsQuorum says whether the policy asks for what this server can do.
 func (v View) wantsQuorum() bool {
-	return v.Policy.Durability == ModeQuorum && (v.Server.ServerVersion == 0 || v.Server.ServerVersion >= reloadsQuorum)
+	return v.Policy.Durability == ModeQuorum && v.Server.CountsAny()
 }
 
 // stamp is the term with which a standby's name is to be stamped, so that PostgreSQL itself counts no standby that strays to
