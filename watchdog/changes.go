@@ -69,15 +69,20 @@ func TakeChange(v View, timeline Timeline) Change {
 	c := v.change(r, EventTaken, fmt.Sprintf("%s took term %d and will create timeline %d", v.Me.Name, r.Term, timeline))
 	c.If.PrimaryTermRev = rev(v.Cluster.PrimaryTermRev)
 	v.holding(&c, r)
-	c.Ledger = &LedgerEntry{Term: r.Term, Timeline: timeline, Owner: v.Me.Name, Incarnation: v.Me.Incarnation}
+	entry := v.entry(timeline)
+	c.Ledger = &entry
 	return c
 }
 
-// SettleChange says that our promoted server accepts writes.
-func SettleChange(v View, timeline Timeline, fork LSN) Change {
+// SettleChange says that our promoted server accepts writes, and what of the WAL before may be lost.
+func SettleChange(v View, timeline Timeline, fork LSN, f TailFetch) Change {
 	r := v.Cluster.Record.settled(timeline, fork)
 	c := v.change(r, EventPromoted, fmt.Sprintf("%s accepts writes on timeline %d, which begins at %s", v.Me.Name, timeline, fork))
-	c.Ledger = &LedgerEntry{Term: r.Term, Timeline: timeline, Owner: v.Me.Name, Incarnation: v.Me.Incarnation, Fork: fork}
+	entry := v.entry(timeline)
+	loss := v.lossAt(entry, fork, f)
+	entry.Fork = fork
+	c.Ledger = &entry
+	c.Event.Loss, c.Event.Facts = &loss, loss.facts(v.Cluster.Record.Tail, f, fork)
 	c.ClearBallots = true
 	c.PruneEvents = eventsKept
 	return c
@@ -106,8 +111,12 @@ func HandOverChange(v View, reason Reason, heir string, tail Tail) Change {
 		c.Event.Facts["operation"] = o.ID
 	}
 	c.If.PrimaryTermRev = rev(v.lastRenewal())
+	flushed := tail.End
+	if renewed := v.Cluster.PrimaryTerm; flushed == 0 && renewed != nil { // where the end is not known, so far at least
+		flushed = renewed.Flushed
+	}
 	c.PrimaryTerm = &PrimaryTerm{
-		Term: v.Cluster.Record.Term, Holder: v.Me.Name, Incarnation: v.Me.Incarnation, Flushed: tail.End, Surrendered: true,
+		Term: v.Cluster.Record.Term, Holder: v.Me.Name, Incarnation: v.Me.Incarnation, Flushed: flushed, Surrendered: true,
 	}
 	c.DropPrimary = true
 	return c

@@ -122,7 +122,9 @@ type LedgerEntry struct {
 	Timeline    Timeline `json:"timeline"`
 	Owner       string   `json:"owner"`
 	Incarnation string   `json:"incarnation"`
-	Fork        LSN      `json:"fork,omitempty"` // filled in when the term is settled
+	Parent      Timeline `json:"parent,omitempty"` // of the winner's WAL when it took the term
+	Least       LSN      `json:"least,omitempty"`  // the winner's log and the last settled timeline's are the same up to here
+	Fork        LSN      `json:"fork,omitempty"`   // filled in when the term is settled
 }
 
 // Event is what happened, for history, alerts and explain. It is written in the same transaction as what it tells of.
@@ -137,6 +139,8 @@ type Event struct {
 	Facts   map[string]string `json:"facts,omitempty"`
 	// Candidates are the inputs of a choice: every member weighed, with its position and vetoes, best first.
 	Candidates []Candidate `json:"candidates,omitempty"`
+	// Loss is what a promotion may have left behind. The facts tell it to people.
+	Loss *Loss `json:"loss,omitempty"`
 	// TimingsMS says how long each step took, in milliseconds.
 	TimingsMS map[string]float64 `json:"timings_ms,omitempty"`
 }

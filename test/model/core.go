@@ -97,7 +97,7 @@ func (c *core) ask(q question) *record {
 		t := watchdog.TakeChange(v, v.Cluster.NextTimeline(1))
 		change = &t
 	case toSettle:
-		t := watchdog.SettleChange(v, watchdog.Timeline(q.record.term), 1)
+		t := watchdog.SettleChange(v, watchdog.Timeline(q.record.term), 1, watchdog.TailFetch{})
 		change = &t
 	case toHandOver:
 		t := watchdog.HandOverChange(v, watchdog.ReasonServerExited, c.names[q.by], watchdog.Tail{

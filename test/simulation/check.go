@@ -9,22 +9,22 @@ import (
 
 // check judges the truth at every step. It knows every server's log and every acknowledgement, and asks no sidecar.
 type check struct {
-	w            *world
-	failure      *Failure
-	promised     []acknowledged // acknowledged under quorum durability: never to be lost
-	unpromised   []acknowledged // under async: to be lost only if that is said
-	top          leading
-	owners       map[watchdog.Timeline]uint32
-	winners      map[watchdog.Term]uint32
-	takers       map[watchdog.Term]string
-	modes        map[watchdog.Term]watchdog.Mode
-	term         watchdog.Term
-	seq          uint64
-	ballots      [maxHosts]watchdog.Term // the term of a standing ballot
-	trust        [maxHosts]int64         // true time of the send behind each member's trust
-	reportedLoss map[watchdog.Term]bool
-	acks         int
-	lastAck      int64
+	w          *world
+	failure    *Failure
+	promised   []acknowledged // acknowledged under quorum durability: never to be lost
+	unpromised []acknowledged // under async: to be lost only if that is said
+	top        leading
+	owners     map[watchdog.Timeline]uint32
+	winners    map[watchdog.Term]uint32
+	takers     map[watchdog.Term]string
+	modes      map[watchdog.Term]watchdog.Mode
+	term       watchdog.Term
+	seq        uint64
+	ballots    [maxHosts]watchdog.Term   // the term of a standing ballot
+	trust      [maxHosts]int64           // true time of the send behind each member's trust
+	logs       map[watchdog.Timeline]wal // that each timeline begins with
+	acks       int
+	lastAck    int64
 }
 
 // Failure is an invariant that did not hold.
@@ -51,7 +51,7 @@ type leading struct {
 func newCheck(w *world) *check {
 	return &check{
 		w: w, owners: map[watchdog.Timeline]uint32{1: 0}, winners: map[watchdog.Term]uint32{}, takers: map[watchdog.Term]string{}, modes: map[watchdog.Term]watchdog.Mode{},
-		reportedLoss: map[watchdog.Term]bool{}, top: leading{term: 1},
+		logs: map[watchdog.Timeline]wal{}, top: leading{term: 1},
 	}
 }
 
@@ -124,6 +124,7 @@ func (c *check) promoted(p *postgres, restarted bool) {
 		return
 	}
 	c.top = leading{term: p.term, log: p.wal.cut(len(p.wal))}
+	c.logs[p.wal.timeline()] = c.top.log
 	for _, a := range c.promised {
 		if !p.wal.has(a.at, a.e) {
 			c.fail("I2", "%s is primary of term %d and lacks entry %d at %d, which was acknowledged under term %d", p.n.name, p.term, a.e.id, a.at, a.e.term)
@@ -133,26 +134,6 @@ func (c *check) promoted(p *postgres, restarted bool) {
 	c.covered(p)
 }
 
-// judgeLoss is I15: where something acknowledged in async is lost, that is said.
-func (c *check) judgeLoss(p *postgres, r *watchdog.Record, reported bool) {
-	if r.Durability.Mode == watchdog.ModeQuorum || p.term < c.top.term {
-		return
-	}
-	kept := c.unpromised[:0]
-	lost := 0
-	for _, a := range c.unpromised {
-		if a.e.term >= p.term || p.wal.has(a.at, a.e) {
-			kept = append(kept, a)
-		} else {
-			lost++
-		}
-	}
-	c.unpromised = kept
-	if lost > 0 && !reported {
-		c.fail("I15", "%s took over term %d and says that nothing is lost: %d acknowledged entries are", p.n.name, r.Term, lost)
-	}
-}
-
 // recordChanged is I4, and follows what the record promises.
 func (c *check) recordChanged(before *watchdog.Record, change *watchdog.Change) {
 	r := change.Record
@@ -160,6 +141,9 @@ func (c *check) recordChanged(before *watchdog.Record, change *watchdog.Change) 
 		c.fail("I4", "the record goes back from term %d seq %d to term %d seq %d", c.term, c.seq, r.Term, r.Seq)
 	}
 	c.term, c.seq = r.Term, r.Seq
+	if e := change.Event; e != nil && e.Loss != nil {
+		c.judgeLoss(r, *e.Loss)
+	}
 	if r.Taken {
 		c.modes[r.Term] = r.Durability.Mode
 	}

@@ -56,6 +56,7 @@ type journal struct {
 	lease    int64
 	abstain  watchdog.Instant
 	boot     int64
+	tailLeft watchdog.Term
 }
 
 // guardian is the second process.

@@ -14,6 +14,9 @@ type operation struct {
 	v     watchdog.View
 	since watchdog.Instant
 	over  bool
+
+	fetched watchdog.TailFetch // by a promotion
+	refused bool               // what is missing of the tail forbids it
 }
 
 // begin sets one action in motion.

@@ -1,6 +1,7 @@
 package simulation
 
 import (
+	"errors"
 	"time"
 
 	"github.com/pgvigil/pgvigil/watchdog"
@@ -73,6 +74,10 @@ func (o *operation) promote() {
 		if left--; left > 0 {
 			return
 		}
+		if o.refused {
+			o.land(watchdog.Flight{Failed: o.a.Kind, NotPossible: true})
+			return
+		}
 		if why != "" {
 			o.failed(why)
 			return
@@ -83,6 +88,7 @@ func (o *operation) promote() {
 	if o.v.Server.Role == watchdog.RoleStandby {
 		o.fetchTail(both)
 	} else {
+		o.fetched.Failed = n.journal.tailLeft == o.v.Cluster.Record.Term
 		both("")
 	}
 }
@@ -164,29 +170,17 @@ func (o *operation) fetchTail(then func(problem string)) {
 	n, p, w := o.n, o.n.pg, o.n.world
 	o.hangUp(func() {
 		tail := o.v.Cluster.Record.Tail
-		if tail == nil || tail.From == n.name {
+		if tail == nil || tail.From == n.name || tail.Here(lsn(len(p.wal)), p.wal.timeline()) {
 			then("")
 			return
 		}
 		from := w.named(tail.From)
-		if tail.End != 0 && len(p.wal) >= entries(tail.End) && p.wal.has(entries(tail.End)-1, from.pg.wal.at(entries(tail.End)-1)) {
-			then("")
-			return
-		}
+		o.fetched.Own = lsn(len(p.wal))
 		answered := false
 		judge := func(whole bool) {
-			if answered || o.over {
-				return
-			}
-			answered = true
-			switch r := o.v.Cluster.Record; {
-			case whole:
-				then("")
-			case tail.Exact && tail.Start != 0 || r.Durability.Mode == watchdog.ModeQuorum:
-				then("the tail did not come whole")
-			default:
-				w.check.reportedLoss[r.Term] = true
-				then("")
+			if !answered && !o.over {
+				answered, o.fetched.Failed = true, !whole
+				o.judgeTail(then)
 			}
 		}
 		n.after(sidecar, o.v.Policy.TailWait.D(), func() { judge(false) })
@@ -202,11 +196,28 @@ func (o *operation) fetchTail(then func(problem string)) {
 			end := min(entries(tail.End), len(piece))
 			w.send(from.index, n.index, func() {
 				if !o.over && !n.stopped(sidecar) && !answered {
-					judge(p.layIn(piece, end))
+					whole := p.layIn(piece, end)
+					o.fetched.Reached = lsn(len(p.wal))
+					judge(whole)
 				}
 			})
 		})
 	})
+}
+
+// judgeTail goes on, gives the term back, or has it tried again.
+func (o *operation) judgeTail(then func(problem string)) {
+	r := o.v.Cluster.Record
+	switch verdict := r.JudgeTail(o.fetched); {
+	case verdict != nil:
+		o.refused = errors.Is(verdict, watchdog.ErrTailRefused)
+		then(verdict.Error())
+	default:
+		if o.fetched.Failed {
+			o.n.journal.tailLeft = r.Term
+		}
+		then("")
+	}
 }
 
 // at is the entry at that place, if there is one.
@@ -273,22 +284,14 @@ func (o *operation) promoteServer(timeline watchdog.Timeline) {
 		n.epoch++
 		n.server.Role, n.server.Timeline, n.server.Latched = watchdog.RolePrimary, timeline, true
 		n.server.Received = max(lsn(p.fork), n.server.Received)
-		o.reportLoss()
 		o.then(time.Millisecond, func() { o.settle(timeline) })
 	})
-}
-
-// reportLoss says that something may be lost, unless the tail is whole.
-func (o *operation) reportLoss() {
-	r, check := o.v.Cluster.Record, o.n.world.check
-	whole := r.Tail != nil && r.Tail.Whole && r.Tail.Start == 0 && !check.reportedLoss[r.Term]
-	check.judgeLoss(o.n.pg, r, !whole)
 }
 
 // settle writes that we accept writes, until it is known to be written.
 func (o *operation) settle(timeline watchdog.Timeline) {
 	n := o.n
-	change := n.world.edited(n, watchdog.SettleChange(o.v, timeline, lsn(n.pg.fork)))
+	change := n.world.edited(n, watchdog.SettleChange(o.v, timeline, lsn(n.pg.fork), o.fetched))
 	o.change(change, func(_ int64, out outcome) {
 		if out == applied {
 			o.done()

@@ -36,6 +36,8 @@ const (
 	kLoweredServerFirst     bug = "k-lowered-server-first"
 	orphansIgnored          bug = "dead-postmaster-is-a-fence"
 	staleVetoes             bug = "vetoes-never-given-anew"
+	lossEndsAtRenewal       bug = "loss-report-ends-at-the-last-renewal"
+	lossOfLastTermOnly      bug = "loss-report-forgets-unsettled-terms"
 )
 
 // bugs is every planted bug, what it does, and in which stories it could show.
@@ -74,6 +76,8 @@ var bugs = []struct {
 	{serverBeforeRecord, "a voter is added on the server first", inQuorum, nil},
 	{kLoweredServerFirst, "k is lowered on the server first", inQuorum, map[string]int{"k-changed": 10}},
 	{staleVetoes, "a ballot's vetoes stay as they were when it was given", either, map[string]int{"settings-lowered": 15, "crash-between-steps": 10, "sidecar-killed": 10}},
+	{lossEndsAtRenewal, "what is lost is reported up to the last renewal", inAsync, map[string]int{"host-lost": 10, "primary-host-frozen": 5}},
+	{lossOfLastTermOnly, "what terms lost that were not settled is not reported", inAsync, map[string]int{"crash-between-steps": 10, "winner-lost": 5}},
 	{orphansIgnored, "a dead postmaster is taken for a fence", inAsync, map[string]int{"backends-left": 15}},
 }
 

@@ -129,8 +129,24 @@ func (w *world) edited(_ *node, c watchdog.Change) watchdog.Change {
 		c.Record = &r
 	case w.sabotage == silenceOfOurOwn && c.Event != nil && c.Event.Kind == watchdog.EventElection:
 		c.If.PrimaryTermRev = nil
+	case c.Event != nil && c.Event.Loss != nil:
+		e := *c.Event
+		e.Loss = w.sabotage.misreport(*e.Loss, c.Ledger.Fork)
+		c.Event = &e
 	}
 	return c
+}
+
+// misreport is a promotion's report as the bug has it.
+func (b bug) misreport(said watchdog.Loss, fork watchdog.LSN) *watchdog.Loss {
+	switch {
+	case said.Nothing:
+	case b == lossEndsAtRenewal && said.To == 0:
+		said.To = max(said.From, said.Flushed)
+	case b == lossOfLastTermOnly:
+		said.Timelines, said.From = said.Timelines[:1], max(said.From, fork)
+	}
+	return &said
 }
 
 // serverFirst turns a change of the record's durability into the same change of the server, for the bugs that take the two

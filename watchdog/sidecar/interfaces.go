@@ -111,6 +111,8 @@ type Postgres interface {
 	// LayTail reads raw WAL of the timeline in [from, to), from being a page's start at or before our own end, checks page
 	// headers, and lays it into the WAL directory, written beside and renamed. It returns how far it got.
 	LayTail(ctx context.Context, timeline watchdog.Timeline, from, to watchdog.LSN, r io.Reader) (watchdog.LSN, error)
+	// PageStart returns where the WAL page begins that holds the position. How big a page is was chosen when PostgreSQL was built.
+	PageStart(ctx context.Context, at watchdog.LSN) (watchdog.LSN, error)
 	// NextTimeline returns a number above every history that this server knows.
 	NextTimeline(ctx context.Context) (watchdog.Timeline, error)
 	// Promote makes the standby promote to exactly that timeline: placeholders (which stay: a standby asks its primary for the

@@ -30,7 +30,8 @@ type kept struct {
 	Admission   watchdog.Admission `json:"admission"`
 	Lease       int64              `json:"lease"`
 	BallotToken string             `json:"ballot_token,omitempty"`
-	Abstain     watchdog.Instant   `json:"abstain,omitempty"` // until then we take no part in elections, by the clock of AbstainBoot
+	TailLeft    watchdog.Term      `json:"tail_left,omitempty"` // the last term that we went on in without the whole tail
+	Abstain     watchdog.Instant   `json:"abstain,omitempty"`   // until then we take no part in elections, by the clock of AbstainBoot
 	AbstainBoot string             `json:"abstain_boot,omitempty"`
 }
 

@@ -1,24 +1,13 @@
 package sidecar
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"sync"
 	"time"
 
 	"github.com/pgvigil/pgvigil/watchdog"
-)
-
-// pageSize is PostgreSQL's WAL page: a tail begins at a page.
-const pageSize = 8192
-
-// A tail that did not come is asked for again so often, and so far apart.
-const (
-	tailRetries    = 5
-	tailRetryPause = 40 * time.Millisecond
 )
 
 // promotion is one run from being named to being settled. Each step may be the last that this process sees: run again, it
@@ -27,7 +16,7 @@ type promotion struct {
 	*Sidecar
 	view    watchdog.View
 	timings map[string]float64
-	facts   map[string]string
+	fetched watchdog.TailFetch
 	began   watchdog.Instant
 	taken   func() // makes the record that taking the term left the one that the view shows
 }
@@ -37,7 +26,7 @@ func (s *Sidecar) promote(ctx context.Context, v watchdog.View) error {
 	defer cancel()
 	cluster := *v.Cluster // the promotion carries its own copy on from step to step
 	v.Cluster = &cluster
-	p := &promotion{Sidecar: s, view: v, timings: map[string]float64{}, facts: map[string]string{}, began: s.now(), taken: func() {}}
+	p := &promotion{Sidecar: s, view: v, timings: map[string]float64{}, began: s.now(), taken: func() {}}
 	return p.run(bounded)
 }
 
@@ -55,12 +44,14 @@ func (p *promotion) run(ctx context.Context) error {
 	both.Go(func() { takeErr = p.timed("take", func() error { return p.take(ctx, timeline) }) })
 	standby := p.view.Server.Role == watchdog.RoleStandby
 	enforce := func() { syncErr = p.timed("synchronise", func() error { return p.enforceNext(ctx) }) }
-	restarts := standby && p.view.Server.ServerVersion < 130000 // to hang up
+	restarts := standby && !p.view.Server.ReloadsConninfo() // to hang up
 	if !restarts {
 		both.Go(enforce)
 	}
 	if standby {
 		both.Go(func() { tailErr = p.fetchTail(ctx) })
+	} else {
+		p.fetched.Failed = p.journal.read().TailLeft == r.Term
 	}
 	both.Wait()
 	if restarts && tailErr == nil {
@@ -200,76 +191,6 @@ func (p *promotion) retake(ctx context.Context) error {
 	return nil
 }
 
-// fetchTail hangs up and lays in what the one before had and we have not.
-func (p *promotion) fetchTail(ctx context.Context) error {
-	r, pg := p.view.Cluster.Record, p.options.Postgres
-	if p.view.Server.ServerVersion >= 130000 || p.view.Server.Receiver {
-		if err := p.timed("hang_up", func() error { return pg.HangUp(ctx) }); err != nil {
-			return fmt.Errorf("hang up from the old primary: %w", err)
-		}
-	}
-	p.options.Crash("detached")
-	tail := r.Tail
-	if tail == nil || tail.From == p.options.Identity.Name {
-		return nil
-	}
-	server, _ := pg.Observe(ctx)
-	own := max(server.Received, server.Replayed, p.view.Server.Received, p.view.Server.Replayed)
-	if own >= tail.End && tail.End != 0 && server.Timeline == tail.Timeline { // an older timeline's positions say nothing of it
-		return nil
-	}
-	var reached watchdog.LSN
-	err := p.timed("tail", func() (err error) {
-		bounded, cancel := context.WithTimeout(ctx, p.view.Policy.TailWait.D())
-		defer cancel()
-		reached, err = p.layTail(bounded, *tail, own)
-		for again := 0; err != nil && again < tailRetries && bounded.Err() == nil; again++ { // its sidecar may just have started
-			pause(bounded, tailRetryPause)
-			reached, err = p.layTail(bounded, *tail, max(own, reached))
-		}
-		return err
-	})
-	return p.judgeTail(*tail, own, reached, err)
-}
-
-func (p *promotion) layTail(ctx context.Context, tail watchdog.Tail, own watchdog.LSN) (watchdog.LSN, error) {
-	if tail.End == 0 {
-		return 0, errors.New("its member did not say where it ends")
-	}
-	from := own / pageSize * pageSize
-	body, err := p.options.Peers.Tail(ctx, tail, from)
-	if err != nil {
-		return 0, err
-	}
-	defer body.Close()
-	return p.options.Postgres.LayTail(ctx, tail.Timeline, from, tail.End, body)
-}
-
-// judgeTail: after a hand-over availability does not wait longer than tail_wait, and what was left behind is reported. The
-// winner of an election must reach the best ballot's end.
-func (p *promotion) judgeTail(tail watchdog.Tail, own, reached watchdog.LSN, err error) error {
-	if err == nil && reached >= tail.End {
-		p.facts["tail"] = fmt.Sprintf("%d bytes fetched from %s, to %s", own.Behind(tail.End), tail.From, tail.End)
-		return nil
-	}
-	left := max(own, reached)
-	if p.view.Cluster.Record.Next != nil && p.handedOver() {
-		return fmt.Errorf("the tail from %s to %s is on %s and did not come, and in quorum an acknowledged commit may be in it: %w: %w",
-			left, tail.End, tail.From, ErrNotPossible, cmp.Or(err, io.ErrUnexpectedEOF))
-	}
-	if tail.Exact && !p.handedOver() {
-		return fmt.Errorf("the winner lacks %d bytes that %s has: %w", left.Behind(tail.End), tail.From, err)
-	}
-	p.facts["lost_range"] = fmt.Sprintf("possibly lost: WAL of timeline %d from %s to %s on %s", tail.Timeline, left, tail.End, tail.From)
-	p.log.Warn("tail not whole", "from", left, "to", tail.End, "member", tail.From, "error", err)
-	return nil
-}
-
-// handedOver: the tail is the last taker's own, named in its surrender, and not an election's.
-func (p *promotion) handedOver() bool {
-	return p.view.Cluster.Record.Tail.Start == 0
-}
-
 // settle writes that we accept writes. An answer that was lost is asked for again: the record says whether it was made.
 func (p *promotion) settle(ctx context.Context, done Promotion) error {
 	p.with(func(st *state) {
@@ -279,10 +200,9 @@ func (p *promotion) settle(ctx context.Context, done Promotion) error {
 		st.counters.Promotions++
 	})
 	p.timings["named_to_writable"] = ms(p.now().Since(p.began))
-	p.reportLoss(done)
 	for {
-		change := watchdog.SettleChange(p.view, done.Timeline, done.Fork)
-		change.Event.TimingsMS, change.Event.Facts = p.timings, p.facts
+		change := watchdog.SettleChange(p.view, done.Timeline, done.Fork, p.fetched)
+		change.Event.TimingsMS = p.timings
 		p.complete(&change)
 		_, err := p.options.Store.Apply(ctx, change)
 		if err == nil {
@@ -303,19 +223,6 @@ func (p *promotion) settle(ctx context.Context, done Promotion) error {
 	}
 	p.log.Info("promoted", "term", p.view.Cluster.Record.Term, "timeline", done.Timeline, "fork", done.Fork, "timings_ms", p.timings)
 	return nil
-}
-
-// reportLoss compares where we forked with what the last renewal said was flushed.
-func (p *promotion) reportLoss(done Promotion) {
-	t, r := p.view.Cluster.PrimaryTerm, p.view.Cluster.Record
-	p.facts["fork"] = done.Fork.String()
-	if r.Tail != nil && r.Tail.Whole && r.Tail.Start == 0 && p.facts["lost_range"] == "" {
-		p.facts["lost"] = "nothing: the old primary's WAL is here to its end"
-		return
-	}
-	if p.facts["lost_range"] == "" && t != nil && t.Term < r.Term {
-		p.facts["lost_range"] = fmt.Sprintf("possibly lost: WAL of timeline %d after %s (the last renewal had flushed %s)", r.Timeline, done.Fork, t.Flushed)
-	}
 }
 
 // checkpoint is asked for and not awaited: rewinding members need it (15 and below), the cluster does not.

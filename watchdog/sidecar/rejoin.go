@@ -20,11 +20,11 @@ func (s *Sidecar) startServer(ctx context.Context, v watchdog.View, a watchdog.A
 		fork := v.Cluster.ForkAfter(timeline)
 		quick, done := context.WithTimeout(ctx, 5*time.Second)
 		end, err := s.options.Postgres.DeadEnd(quick, timeline, fork)
-		done()
 		surely := end.End
-		if !end.Exact {
-			surely -= min(surely, pageSize) // its last page may hold nothing
+		if err == nil && !end.Exact && end.End > 0 { // its last page may hold nothing
+			surely, err = s.options.Postgres.PageStart(quick, end.End-1)
 		}
+		done()
 		if err == nil && end.Timeline == timeline && fork != 0 && surely > fork {
 			return fmt.Errorf("its WAL of timeline %d goes on to %s, and %s's leaves it at %s: %w", timeline, end.End, a.Upstream.Name, fork, ErrDiverged)
 		}

@@ -12,6 +12,7 @@ import (
 func (n *node) Synchronise(_ context.Context, sync watchdog.Sync) (watchdog.LSN, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	n.sync = sync
 	return n.end, nil
 }
 

@@ -28,6 +28,7 @@ type world struct {
 	nodes map[string]*node
 
 	policy watchdog.Policy
+	tail   func(context.Context) (io.ReadCloser, error) // what a peer answers that is asked for its tail; nil: all of it
 }
 
 type node struct {
@@ -52,6 +53,12 @@ type node struct {
 	unsure    int // so often is the end of WAL not known exactly
 	exited    chan struct{}
 	fences    int
+	stamp     watchdog.Term
+	sync      watchdog.Sync
+
+	silentFrom string // Observe hangs from this step of the sidecar on to the next
+	isSilent   bool
+	endless    bool // the end of its WAL cannot be found
 
 	// the guard
 	armed watchdog.Instant
@@ -106,7 +113,7 @@ func (n *node) start() {
 	s, err := sidecar.New(sidecar.Options{
 		Cluster: "test", Policy: n.policy, StateDir: n.dir, Store: n.store, Postgres: n, Guard: (*fakeGuard)(n), Peers: (*fakePeers)(n.world),
 		Clock: n.world, Log: slog.New(slog.NewTextHandler(out, &slog.HandlerOptions{Level: slog.LevelDebug})),
-		Identity: watchdog.Identity{Name: n.name, Address: n.address(), API: "http://" + n.name}, Crash: n.crash, BeforePromote: n.before,
+		Identity: watchdog.Identity{Name: n.name, Address: n.address(), API: "http://" + n.name}, Crash: n.step, BeforePromote: n.before,
 	})
 	if err != nil {
 		n.t.Fatal(err)
@@ -221,7 +228,10 @@ func (n *node) source() *node {
 	return nil
 }
 
-func (n *node) Observe(context.Context) (watchdog.Server, bool) {
+func (n *node) Observe(ctx context.Context) (watchdog.Server, bool) {
+	if n.silent(ctx) {
+		return watchdog.Server{}, false
+	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.pid == 0 {
@@ -233,11 +243,11 @@ func (n *node) Observe(context.Context) (watchdog.Server, bool) {
 	}
 	s := watchdog.Server{
 		Role: n.role, PID: n.pid, SystemID: "7", ServerVersion: 150000, Timeline: n.timeline, Received: n.end, Replayed: n.end,
-		Upstream: n.upstream, Receiver: up != nil, Streaming: up != nil, Latched: n.latched,
+		Upstream: n.upstream, Receiver: up != nil, Streaming: up != nil, Latched: n.latched, Stamp: n.stamp, Sync: n.sync,
 	}
 	for _, d := range n.nodes {
 		if d.source() == n {
-			s.Standbys = append(s.Standbys, watchdog.Downstream{Name: d.name, Streaming: true, Flushed: d.end})
+			s.Standbys = append(s.Standbys, watchdog.Downstream{Name: d.name, Term: d.stamp, Streaming: true, Flushed: d.end})
 		}
 	}
 	return s, true
@@ -284,7 +294,7 @@ func (n *node) Unlatch(context.Context) error { return nil }
 func (n *node) Start(_ context.Context, up watchdog.Upstream) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.upstream, n.latched, n.hung = up.Address, true, false
+	n.upstream, n.stamp, n.latched, n.hung = up.Address, up.Term, true, false
 	n.run(watchdog.RoleStandby)
 	return nil
 }
@@ -294,7 +304,7 @@ func (n *node) Stop(context.Context) error { n.die(); return nil }
 func (n *node) Repoint(_ context.Context, up watchdog.Upstream) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.upstream = up.Address
+	n.upstream, n.stamp = up.Address, up.Term
 	return nil
 }
 
@@ -320,22 +330,15 @@ func (n *node) EndOfWAL(context.Context) (sidecar.Position, error) {
 func (n *node) DeadEnd(context.Context, watchdog.Timeline, watchdog.LSN) (sidecar.Position, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	if n.endless {
+		return sidecar.Position{}, errNoEnd
+	}
 	return sidecar.Position{Timeline: n.timeline, End: n.end}, nil
 }
 
 func (n *node) ServeTail(_ context.Context, _ watchdog.Timeline, from, to watchdog.LSN, w io.Writer) error {
 	_, err := w.Write(make([]byte, to-from))
 	return err
-}
-
-func (n *node) LayTail(_ context.Context, _ watchdog.Timeline, from, to watchdog.LSN, r io.Reader) (watchdog.LSN, error) {
-	got, err := io.Copy(io.Discard, r)
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if reached := from + watchdog.LSN(got); err == nil && reached == to {
-		n.end = max(n.end, to)
-	}
-	return n.end, err
 }
 
 func (n *node) NextTimeline(context.Context) (watchdog.Timeline, error) {
@@ -439,6 +442,12 @@ func (p *fakePeers) Tail(ctx context.Context, tail watchdog.Tail, from watchdog.
 	s, err := p.at(tail.API)
 	if err != nil {
 		return nil, err
+	}
+	if p.tail != nil {
+		return p.tail(ctx)
+	}
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
 	}
 	var b bytes.Buffer
 	if err := s.ServeTail(ctx, tail.Token, tail.Timeline, from, tail.End, &b); err != nil {
