@@ -8,5 +8,6 @@ type Candidate struct {
 	End      LSN      `json:"end"`
 	Vetoes   []Veto   `json:"vetoes,omitempty"`
 	Priority int      `json:"priority,omitempty"`
-	SameSite bool     `json:"same_site,omitempty"` // as the old primary
+	// SameSite: its site is the one that the policy prefers.
+	SameSite bool `json:"same_site,omitempty"`
 }

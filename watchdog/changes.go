@@ -65,7 +65,7 @@ func RenewChange(trust Trust, me Identity, counter uint64, flushed LSN) Change {
 
 // TakeChange takes the term that the record names us for, and enters the timeline that we are about to create.
 func TakeChange(v View, timeline Timeline) Change {
-	r := v.Cluster.Record.taken(v.Me.Incarnation)
+	r := v.Cluster.Record.taken(v.Me)
 	c := v.change(r, EventTaken, fmt.Sprintf("%s took term %d and will create timeline %d", v.Me.Name, r.Term, timeline))
 	c.If.PrimaryTermRev = rev(v.Cluster.PrimaryTermRev)
 	v.holding(&c, r)

@@ -17,11 +17,52 @@ type Choice struct {
 	Lacks  string // whom the election waits for
 }
 
-// rank orders candidates best first: the term that owns the timeline, then LSN; ties by site, priority, name (F23, F27).
+// Precedence is a rule of the order of choice: why one candidate comes before another that nothing bars either.
+type Precedence string
+
+// The rules.
+const (
+	ByHistory  Precedence = "history"  // its timeline belongs to a later term
+	ByPosition Precedence = "position" // it has more WAL
+	BySite     Precedence = "site"     // the policy prefers its site
+	ByPriority Precedence = "priority"
+	ByName     Precedence = "name"
+)
+
+// order is the order of choice, written here and nowhere else (F23, F27): the first rule by which two candidates differ decides.
+// What could be lost comes before every wish, so that tags only decide between those that hold the same WAL. better is more
+// than 0 where a is the better one.
+var order = []struct {
+	by     Precedence
+	better func(a, b Candidate) int
+}{
+	{ByHistory, func(a, b Candidate) int { return cmp.Compare(a.Owner, b.Owner) }},
+	{ByPosition, func(a, b Candidate) int { return cmp.Compare(a.End, b.End) }},
+	{BySite, func(a, b Candidate) int { return compareBool(a.SameSite, b.SameSite) }},
+	{ByPriority, func(a, b Candidate) int { return cmp.Compare(a.Priority, b.Priority) }},
+	{ByName, func(a, b Candidate) int { return cmp.Compare(b.Name, a.Name) }},
+}
+
+// rank orders candidates best first.
 func rank(candidates []Candidate) {
 	slices.SortFunc(candidates, func(a, b Candidate) int {
-		return cmp.Or(byPosition(b, a), compareBool(b.SameSite, a.SameSite), cmp.Compare(b.Priority, a.Priority), cmp.Compare(a.Name, b.Name))
+		for _, rule := range order {
+			if better := rule.better(b, a); better != 0 {
+				return better
+			}
+		}
+		return 0
 	})
+}
+
+// Before says by what first comes before second.
+func (first Candidate) Before(second Candidate) Precedence {
+	for _, rule := range order {
+		if rule.better(first, second) != 0 {
+			return rule.by
+		}
+	}
+	return ByName
 }
 
 func byPosition(a, b Candidate) int {
@@ -84,7 +125,7 @@ func (v View) heir(m Registered, r Record) Candidate {
 	}
 	c := Candidate{
 		Name: m.Name, Owner: v.Cluster.OwnerOf(member.Timeline), Timeline: member.Timeline, End: end,
-		Priority: member.Priority, SameSite: member.Site != "" && member.Site == v.Me.Site, Vetoes: slices.Clone(member.Vetoes),
+		Priority: member.Priority, SameSite: v.Policy.wantsSite(member.Site, v.Me.Site), Vetoes: slices.Clone(member.Vetoes),
 	}
 	veto := func(when bool, why Veto) {
 		if when && !slices.Contains(c.Vetoes, why) {
@@ -217,7 +258,7 @@ func ballotsOf(cast map[string]Cast) (names []string) {
 // never wrote under it shows only that nobody did, and what was acknowledged before is what it had been named to reach: that
 // must be on one of the ballots.
 func (v View) ballots(r Record, cast map[string]Cast) (candidates []Candidate, fenced bool) {
-	site := v.Cluster.Members[r.LastTaker.Name].Site
+	site := cmp.Or(v.Cluster.Members[r.LastTaker.Name].Site, r.LastTaker.Site) // its key is gone with its host
 	reached := false
 	for name, b := range cast {
 		if b.Withdrawn {
@@ -225,7 +266,7 @@ func (v View) ballots(r Record, cast map[string]Cast) (candidates []Candidate, f
 		}
 		c := Candidate{
 			Name: name, Owner: v.Cluster.OwnerOf(b.Timeline), Timeline: b.Timeline, End: b.End,
-			Priority: b.Priority, SameSite: site != "" && b.Site == site, Vetoes: slices.Clone(b.Vetoes),
+			Priority: b.Priority, SameSite: v.Policy.wantsSite(b.Site, site), Vetoes: slices.Clone(b.Vetoes),
 		}
 		if !b.Exact {
 			c.Vetoes = append(c.Vetoes, VetoPositionless)

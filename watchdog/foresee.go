@@ -29,31 +29,3 @@ func (p Peer) wouldVote(term Term, incarnation string) Ballot {
 	}
 	return b
 }
-
-// Precedence is why one candidate comes before another that nothing bars either.
-type Precedence string
-
-// The precedences, in the order in which rank asks for them.
-const (
-	ByHistory  Precedence = "history" // its timeline belongs to a later term
-	ByPosition Precedence = "position"
-	BySite     Precedence = "site" // it is at the old primary's
-	ByPriority Precedence = "priority"
-	ByName     Precedence = "name"
-)
-
-// Before says by what first comes before second.
-func (first Candidate) Before(second Candidate) Precedence {
-	switch {
-	case first.Owner != second.Owner:
-		return ByHistory
-	case first.End != second.End:
-		return ByPosition
-	case first.SameSite != second.SameSite:
-		return BySite
-	case first.Priority != second.Priority:
-		return ByPriority
-	default:
-		return ByName
-	}
-}

@@ -1,6 +1,7 @@
 package watchdog
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -54,8 +55,12 @@ func AskChange(c Cluster, o Operation) (Change, error) {
 	case o.Kind == OperationFailover && o.To == "":
 		return Change{}, fmt.Errorf("name who is to win")
 	case o.Kind == OperationFailover:
-		if _, given := c.Ballots[o.To]; !given {
+		ballot, given := c.Ballots[o.To]
+		switch {
+		case !given:
 			return Change{}, fmt.Errorf("%s has given no ballot: its server and sidecar must run, and reach etcd", o.To)
+		case slices.Contains(ballot.Vetoes, VetoNoFailover) && !o.ignores(VetoNoFailover):
+			return Change{}, fmt.Errorf("%s is tagged no_failover: if it is to win all the same, --ignore %s", o.To, VetoNoFailover)
 		}
 		return asked(c, o), nil
 	case r.Phase != PhaseNormal || r.Primary == "":
@@ -98,7 +103,9 @@ func (v View) byHand(o Operation, counted Choice) Choice {
 		return counted
 	}
 	chosen := counted.Ranked[i]
-	chosen.Vetoes = slices.DeleteFunc(slices.Clone(chosen.Vetoes), func(veto Veto) bool { return slices.Contains(acceptable, veto) })
+	chosen.Vetoes = slices.DeleteFunc(slices.Clone(chosen.Vetoes), func(veto Veto) bool {
+		return slices.Contains(acceptable, veto) || o.ignores(veto)
+	})
 	counted.Winner, counted.Tail, counted.Why = "", nil, ReasonNoCandidate
 	if len(chosen.Vetoes) > 0 {
 		counted.Lacks = fmt.Sprintf("%s cannot win: %s", o.To, tellVetoes(chosen.Vetoes))
@@ -114,8 +121,13 @@ func (v View) byHand(o Operation, counted Choice) Choice {
 	return counted
 }
 
-// acceptable are the vetoes that an operator may overrule: what is lost by it is accepted.
-var acceptable = []Veto{VetoPassedOver, VetoTooFarBehind, VetoNoFailover, VetoPositionless}
+// acceptable are the vetoes that an operator overrules by deciding: what is lost by it is accepted.
+var acceptable = []Veto{VetoPassedOver, VetoTooFarBehind, VetoPositionless}
+
+// ignores: the operator named the member in spite of its tag.
+func (o Operation) ignores(veto Veto) bool {
+	return veto == VetoNoFailover && o.To != "" && slices.Contains(o.Ignore, string(veto))
+}
 
 // endChange takes the operation out of the record again.
 func endChange(v View, why Reason, message string) Change {
@@ -164,7 +176,7 @@ func (v View) switchHeir(o Operation) (heir Candidate, choice Choice, why string
 	choice = ChooseHeir(v)
 	name := o.To
 	if name == "" {
-		name = choice.Winner
+		name = cmp.Or(v.shippedTo(choice.Ranked), choice.Winner)
 	}
 	i := slices.IndexFunc(choice.Ranked, func(c Candidate) bool { return c.Name == name })
 	if i < 0 {
@@ -174,17 +186,39 @@ func (v View) switchHeir(o Operation) (heir Candidate, choice Choice, why string
 		return heir, choice, "no standby could take over: " + tellCandidates(choice.Ranked)
 	}
 	heir = choice.Ranked[i]
-	peer := v.Peers[name] // by its own word: an adopted standby may stream under any name
-	streams := peer.Streaming && peer.Upstream == v.Me.Address
+	heir.Vetoes = slices.DeleteFunc(slices.Clone(heir.Vetoes), o.ignores)
 	switch lag := heir.End.Behind(v.Server.Received); {
+	case slices.Equal(heir.Vetoes, []Veto{VetoNoFailover}):
+		why = fmt.Sprintf("%s is tagged no_failover (name it with --to and --ignore %s)", name, VetoNoFailover)
 	case len(heir.Vetoes) > 0:
 		why = fmt.Sprintf("%s could not take over: %s", name, tellVetoes(heir.Vetoes))
-	case !streams:
+	case !v.followsUs(name):
 		why = fmt.Sprintf("%s does not stream from us", name)
 	case lag > switchLag:
 		why = fmt.Sprintf("%s is %d bytes behind, more than %d: wait until it has caught up", name, lag, switchLag)
 	}
 	return heir, choice, why
+}
+
+// shippedTo is the best of those that our shutdown ships the last WAL to: they will all hold the same.
+func (v View) shippedTo(ranked []Candidate) string {
+	level := slices.DeleteFunc(slices.Clone(ranked), func(c Candidate) bool {
+		return len(c.Vetoes) > 0 || !v.followsUs(c.Name) || c.End.Behind(v.Server.Received) > switchLag
+	})
+	for i := range level {
+		level[i].End = v.Server.Received
+	}
+	rank(level)
+	if len(level) == 0 {
+		return ""
+	}
+	return level[0].Name
+}
+
+// followsUs goes by the member's own word: an adopted standby may stream under any name.
+func (v View) followsUs(name string) bool {
+	peer := v.Peers[name]
+	return peer.Streaming && peer.Upstream == v.Me.Address
 }
 
 func tellCandidates(ranked []Candidate) string {

@@ -51,6 +51,7 @@ type Policy struct {
 	TailWait     Duration `json:"tail_wait" yaml:"tail_wait"`           // availability does not wait longer for a slow tail
 	PromoteWait  Duration `json:"promote_wait" yaml:"promote_wait"`     // a winner without progress for this long gives the term up
 	Clone        bool     `json:"clone" yaml:"clone"`                   // a member that cannot rewind may be cloned anew
+	PreferSite   string   `json:"prefer_site" yaml:"prefer_site"`       // at equal WAL: the old primary's site, none, or the one of that name
 }
 
 // ShortRule says what a primary does that has fewer than k standbys left.
@@ -62,19 +63,37 @@ const (
 	ShortDegrade ShortRule = "degrade" // to async, by the record first
 )
 
+// Values of prefer_site that are no site's name.
+const (
+	SiteOfPrimary = "primary" // the site of the primary that is followed upon
+	SiteNone      = "none"
+)
+
+// wantsSite says whether a member of that site is preferred, the old primary having been at the other.
+func (p Policy) wantsSite(site, primarys string) bool {
+	switch p.PreferSite {
+	case SiteNone:
+		return false
+	case SiteOfPrimary:
+		return site != "" && site == primarys
+	default:
+		return site != "" && site == p.PreferSite
+	}
+}
+
 // Presets are the policies that have a name.
 var presets = map[string]Policy{
 	"default": {
 		TTL: s(5), FenceDeadline: s(3.9), FenceTime: s(0.9), Renewal: s(1), RenewalDeadline: s(0.9), MissedRenewals: 2,
 		ClockError: 0.01, Heartbeat: s(0.25), Detection: s(1.5), HangAfter: s(2.5),
 		LagLimit: 1 << 20, BallotWait: s(2), TailWait: s(3), PromoteWait: s(10), Clone: true,
-		Durability: ModeAsync, K: 1, WhenShort: ShortBlock, DegradeAfter: s(10), Failsafe: true,
+		Durability: ModeAsync, K: 1, WhenShort: ShortBlock, DegradeAfter: s(10), Failsafe: true, PreferSite: SiteOfPrimary,
 	},
 	"tight": {
 		TTL: s(2), FenceDeadline: s(1.4), FenceTime: s(0.5), Renewal: s(0.4), RenewalDeadline: s(0.4), MissedRenewals: 1,
 		ClockError: 0.01, Heartbeat: s(0.15), Detection: s(0.6), HangAfter: s(1.2),
 		LagLimit: 1 << 20, BallotWait: s(1), TailWait: s(2), PromoteWait: s(5), Clone: true,
-		Durability: ModeAsync, K: 1, WhenShort: ShortBlock, DegradeAfter: s(10), Failsafe: true,
+		Durability: ModeAsync, K: 1, WhenShort: ShortBlock, DegradeAfter: s(10), Failsafe: true, PreferSite: SiteOfPrimary,
 	},
 }
 
@@ -127,6 +146,8 @@ func (p Policy) Validate() error {
 		return fmt.Errorf("policy k is %d: at least one standby must have a commit; for none give durability async", p.K)
 	case p.WhenShort != ShortBlock && p.WhenShort != ShortDegrade:
 		return fmt.Errorf("policy when_short is %q: give block or degrade", p.WhenShort)
+	case p.PreferSite == "":
+		return fmt.Errorf("policy prefer_site is empty: give primary, none, or a site's name")
 	case p.LagLimit < 0:
 		return fmt.Errorf("policy lag_limit is %d: give bytes, 0 or more", p.LagLimit)
 	case float64(p.FenceDeadline+p.FenceTime)*(1+p.ClockError) > float64(p.TTL)*(1-p.ClockError):

@@ -58,6 +58,8 @@ type Holder struct {
 	Name        string `json:"name,omitempty"`
 	Incarnation string `json:"incarnation,omitempty"`
 	Term        Term   `json:"term,omitempty"`
+	Site        string `json:"site,omitempty"`
+	NoSync      bool   `json:"no_sync,omitempty"` // it is to be no voter when it is a standby again
 	// What its log had to reach when it took the term: the end of the tail that it was named with, zero if its own was the best.
 	// Until it is there it has not seen all that was acknowledged before.
 	ReachTimeline Timeline `json:"reach_timeline,omitempty"`

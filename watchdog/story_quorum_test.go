@@ -35,7 +35,7 @@ func init() {
 		}
 		s.view.Server.Sync, s.view.Server.SyncFrom = sync, a.lsn("from")
 	}
-	// streams NAME at=LSN [term=]: a standby streams from us, and its sidecar is heard.
+	// streams NAME at=LSN [term=] [no_sync]: a standby streams from us, and its sidecar is heard.
 	verbs["streams"] = func(s *story, a *arguments) {
 		name, term := a.words[0], s.view.Cluster.Record.Term
 		if given := a.number("term"); given != 0 {
@@ -44,7 +44,7 @@ func init() {
 		v := &s.view
 		v.Server.Standbys = append(except(v.Server.Standbys, name), Downstream{Name: name, Term: term, Streaming: true, Flushed: a.lsn("at")})
 		p := v.Peers[name]
-		p.Name, p.HeardAt, p.AnsweredAt, p.StreamedAt = name, v.Now, v.Now, v.Now
+		p.Name, p.HeardAt, p.AnsweredAt, p.StreamedAt, p.NoSync = name, v.Now, v.Now, v.Now, a.has("no_sync")
 		v.Peers[name] = p
 	}
 	// stops NAME: it streams no more.
@@ -91,13 +91,13 @@ func init() {
 	// asked [to=] [dry-run]: an operator wants a switchover.
 	verbs["asked"] = func(s *story, a *arguments) {
 		r := *s.view.Cluster.Record
-		r.Operation = &Operation{ID: "x1", Kind: OperationSwitchover, Term: r.Term, To: a.text("to"), By: "dba", DryRun: a.has("dry-run")}
+		r.Operation = &Operation{ID: "x1", Kind: OperationSwitchover, Term: r.Term, To: a.text("to"), By: "dba", DryRun: a.has("dry-run"), Ignore: strings.Fields(a.text("ignore"))}
 		s.view.Cluster.Record = &r
 	}
 	// failover to=: an operator decides the election.
 	verbs["failover"] = func(s *story, a *arguments) {
 		r := *s.view.Cluster.Record
-		r.Operation = &Operation{ID: "x1", Kind: OperationFailover, Term: r.Term, To: a.text("to"), By: "dba"}
+		r.Operation = &Operation{ID: "x1", Kind: OperationFailover, Term: r.Term, To: a.text("to"), By: "dba", Ignore: strings.Fields(a.text("ignore"))}
 		s.view.Cluster.Record = &r
 	}
 	// answers: the server answers now.

@@ -125,10 +125,16 @@ var verbs = map[string]func(*story, *arguments){
 	},
 	"tight":  func(s *story, _ *arguments) { s.view.Policy, _ = Preset("tight") },
 	"passed": func(s *story, a *arguments) { s.passed(a.duration(a.words[0])) },
-	"guard":  func(s *story, a *arguments) { s.view.Me.GuardReady = a.has("ready") },
-	"leader": func(s *story, a *arguments) { s.leader(a.words[0]) },
-	"unread": func(s *story, _ *arguments) { s.view.Cluster = nil },
-	"gap":    func(s *story, _ *arguments) { s.view.ReadGap = true },
+	// tagged [priority=] [site=] [no_failover] [no_sync]: what our configuration says now.
+	"tagged": func(s *story, a *arguments) {
+		me := &s.view.Me
+		me.Priority, me.Site, me.NoFailover, me.NoSync = int(a.number("priority")), a.text("site"), a.has("no_failover"), a.has("no_sync")
+	},
+	"prefers": func(s *story, a *arguments) { s.view.Policy.PreferSite = a.words[0] },
+	"guard":   func(s *story, a *arguments) { s.view.Me.GuardReady = a.has("ready") },
+	"leader":  func(s *story, a *arguments) { s.leader(a.words[0]) },
+	"unread":  func(s *story, _ *arguments) { s.view.Cluster = nil },
+	"gap":     func(s *story, _ *arguments) { s.view.ReadGap = true },
 	"garbage": func(s *story, a *arguments) {
 		s.view.Cluster.Garbage[a.words[0]] = "not JSON"
 		s.view.Cluster.Record = nil
@@ -177,7 +183,7 @@ func (s *story) record(a *arguments) {
 		Primary: a.text("primary"), Taken: a.has("taken"), Timeline: Timeline(max(1, a.number("timeline"))), Fork: a.lsn("fork"),
 		Members: strings.Split(a.or("members", "node1,node2,node3"), ","), Durability: Durability{Mode: ModeAsync}, PassedOver: a.text("passed_over"),
 	}
-	r.LastTaker = Holder{Name: a.or("last", r.Primary), Term: r.Term}
+	r.LastTaker = Holder{Name: a.or("last", r.Primary), Term: r.Term, Site: a.text("site"), NoSync: a.has("no_sync")}
 	r.LastTaker.Incarnation = r.LastTaker.Name + "-disk"
 	if from := a.text("tail"); from != "" {
 		r.Tail = &Tail{From: from, End: a.lsn("end")}
@@ -192,6 +198,7 @@ func (s *story) member(a *arguments) {
 		Name: name, Incarnation: a.or("incarnation", name+"-disk"), Address: name + ":5432", API: "http://" + name, SystemID: a.or("system", "7"),
 		Role: Role(a.or("role", "standby")), Timeline: Timeline(max(1, a.number("timeline"))), Received: a.lsn("at"), Streaming: !a.has("detached"),
 		Upstream: a.or("upstream", "node1:5432"), Priority: int(a.number("priority")), Site: a.text("site"),
+		NoSync: a.has("no_sync"),
 	}
 	if veto := a.text("veto"); veto != "" {
 		m.Vetoes = []Veto{Veto(veto)}
@@ -206,7 +213,7 @@ func (s *story) ballot(a *arguments) {
 	name := a.words[0]
 	b := Ballot{
 		Term: s.view.Cluster.Record.Term, Member: name, Incarnation: a.or("incarnation", name+"-disk"), Timeline: Timeline(max(1, a.number("timeline"))),
-		End: a.lsn("end"), Exact: !a.has("unknown"), Fenced: a.has("fenced"), Priority: int(a.number("priority")), API: "http://" + name, Token: "t",
+		End: a.lsn("end"), Exact: !a.has("unknown"), Fenced: a.has("fenced"), Priority: int(a.number("priority")), Site: a.text("site"), API: "http://" + name, Token: "t",
 	}
 	if veto := a.text("veto"); veto != "" {
 		b.Vetoes = []Veto{Veto(veto)}

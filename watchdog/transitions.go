@@ -8,7 +8,7 @@ import "slices"
 func adopted(v View) Record {
 	return Record{
 		SystemID: v.Server.SystemID, Term: 1, Seq: 1, Phase: PhaseNormal, Primary: v.Me.Name, Taken: true,
-		LastTaker: Holder{Name: v.Me.Name, Incarnation: v.Me.Incarnation, Term: 1}, Timeline: v.Server.Timeline,
+		LastTaker: Holder{Name: v.Me.Name, Incarnation: v.Me.Incarnation, Term: 1, Site: v.Me.Site, NoSync: v.Me.NoSync}, Timeline: v.Server.Timeline,
 		Members: []string{v.Me.Name}, Durability: Durability{Mode: ModeAsync}, Reason: ReasonAdopt,
 	}
 }
@@ -54,7 +54,8 @@ func (r Record) overruled(winner string, tail *Tail) Record {
 // nextDurability is what the winner's server is to enforce from its first commit on; nil in async. A winner that is a voter
 // is replaced among them by the last server that took a term; an outsider leaves the voters as they are. The old voters stay
 // in force until k of the next have flushed past the fork, and until then the winner's own copy counts as one more:
-// Quorum + K + 1 > |both|.
+// Quorum + K + 1 > |both|. That server does not take the place if it is tagged no_sync, unless fewer than k would be left: the
+// term could never be settled then.
 func (r Record) nextDurability(winner string) *Durability {
 	d := r.Durability
 	if d.Mode != ModeQuorum {
@@ -64,11 +65,14 @@ func (r Record) nextDurability(winner string) *Durability {
 	if !d.Has(winner) {
 		return &next
 	}
-	after := []string{r.LastTaker.Name}
-	if r.Next != nil { // an unsettled term's: its winner took the place that another had
-		after = append(after, r.Next.Voters...)
+	var place, after []string
+	if !r.LastTaker.NoSync || len(d.Voters) <= d.K {
+		place = []string{r.LastTaker.Name}
 	}
-	for _, more := range [][]string{after, after[:1], nil} {
+	if r.Next != nil { // an unsettled term's: its winner took the place that another had
+		after = r.Next.Voters
+	}
+	for _, more := range [][]string{union(place, after), place, nil} {
 		next.Voters = without(union(d.Voters, more), []string{winner})
 		next.K = min(d.K, len(next.Voters))
 		if d.Quorum()+next.K+1 > len(union(next.Voters, d.Voters)) && (next.K == d.K || more == nil) {
@@ -94,9 +98,9 @@ func (r Record) naming(winner string, tail *Tail, why Reason) Record {
 }
 
 // taken says that the one named has the term now.
-func (r Record) taken(incarnation string) Record {
+func (r Record) taken(by Identity) Record {
 	r = r.next(ReasonNamed)
-	r.Taken, r.LastTaker = true, Holder{Name: r.Primary, Incarnation: incarnation, Term: r.Term}
+	r.Taken, r.LastTaker = true, Holder{Name: r.Primary, Incarnation: by.Incarnation, Term: r.Term, Site: by.Site, NoSync: by.NoSync}
 	if r.Tail != nil {
 		r.LastTaker.ReachTimeline, r.LastTaker.Reach, r.LastTaker.ReachFrom = r.Tail.Timeline, r.Tail.End, r.Tail.From
 	}

@@ -25,6 +25,7 @@ type Identity struct {
 	Priority    int
 	Site        string
 	NoFailover  bool
+	NoSync      bool
 	Replication string // conninfo words that a standby connects with
 	GuardReady  bool   // a guard watches this server
 	Registered  bool   // our member key is ours, under a live lease

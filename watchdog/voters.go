@@ -32,20 +32,22 @@ func (v View) present(name string) bool {
 	return p.StreamedAt != 0 && v.Server.AnsweredAt.Since(p.StreamedAt) <= window && p.HeardAt != 0 && v.Now.Since(p.HeardAt) <= window
 }
 
-// eligible says whether the member may become a voter: it streams, is caught up, its sidecar lives, and it could be promoted.
+// eligible says whether the member may become a voter: it streams, is caught up, its sidecar lives, it could be promoted, and
+// its tags allow it.
 func (v View) eligible(name string) bool {
-	if name == v.Me.Name || !v.present(name) || !v.Cluster.Record.Confirmed(name) || len(v.Peers[name].Vetoes) > 0 {
+	if name == v.Me.Name || !v.present(name) || !v.Cluster.Record.Confirmed(name) || len(v.Peers[name].Vetoes) > 0 || v.Peers[name].NoSync {
 		return false
 	}
 	i := slices.IndexFunc(v.Server.Standbys, func(d Downstream) bool { return d.Name == name && d.Term == v.Cluster.Record.Term })
 	return i >= 0 && v.Server.Standbys[i].Streaming && v.Server.Standbys[i].Flushed.Behind(v.Server.Received) <= caughtUp
 }
 
-// standing are the voters that are to be: those that are eligible, and those in force that are still present.
+// standing are the voters that are to be: those that are eligible, and those in force that are still present and not tagged
+// otherwise meanwhile.
 func (v View) standing() []string {
 	var names []string
 	for name := range v.Cluster.Members {
-		if v.eligible(name) || v.Cluster.Record.Durability.Has(name) && v.present(name) {
+		if v.eligible(name) || v.Cluster.Record.Durability.Has(name) && v.present(name) && !v.Peers[name].NoSync {
 			names = append(names, name)
 		}
 	}

@@ -193,11 +193,7 @@ func coverProblems(r report, c watchdog.Cluster) []problem {
 		standbys = append(standbys, row.Name)
 		switch {
 		case len(row.Vetoes) > 0:
-			words := make([]string, len(row.Vetoes))
-			for i, v := range row.Vetoes {
-				words[i] = string(v)
-			}
-			barred = append(barred, fmt.Sprintf("%s (%s)", row.Name, strings.Join(words, ", ")))
+			barred = append(barred, fmt.Sprintf("%s (%s)", row.Name, strings.Join(vetoWords(row.Vetoes), ", ")))
 		case !row.Registered:
 			barred = append(barred, row.Name+" (sidecar gone)")
 		}

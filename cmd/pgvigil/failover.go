@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -21,6 +22,7 @@ func failoverCommand() *cli.Command {
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "to", Usage: "the `MEMBER` that is to win (default: the one with the most WAL)"},
 			&cli.BoolFlag{Name: "accept-data-loss", Usage: "do it"},
+			&cli.StringSliceFlag{Name: "ignore", Usage: "have it win in spite of its `TAG`: no_failover"},
 			waitFlag(),
 		},
 	}, failOver)
@@ -33,14 +35,14 @@ func failOver(c *cli.Context, o *operator) error {
 		return err
 	}
 	op := newOperation(watchdog.OperationFailover)
-	op.To = c.String("to")
+	op.To, op.Ignore = c.String("to"), c.StringSlice("ignore")
 	if cluster.Record != nil && cluster.Record.Phase == watchdog.PhaseElecting {
 		choice := countNow(cluster, time.Now())
 		if choice.Winner != "" {
 			return o.tell(outcome{OK: true, To: choice.Winner, Message: fmt.Sprintf("nothing to decide: the election has a winner by itself, %s", choice.Winner)})
 		}
-		if op.To == "" && len(choice.Ranked) > 0 {
-			op.To = choice.Ranked[0].Name
+		if op.To == "" {
+			op.To = bestToDecideFor(choice.Ranked)
 		}
 		if !c.Bool("accept-data-loss") && op.To != "" {
 			return fail(exitRefused, errors.New(costs(cluster, choice, op.To)+"; give --accept-data-loss to accept it"))
@@ -49,6 +51,16 @@ func failOver(c *cli.Context, o *operator) error {
 	return o.perform(c.Context, op, c.Duration("wait"), func(events []watchdog.Event) (outcome, bool) {
 		return judgeHandOver(op.ID, "", events)
 	})
+}
+
+// bestToDecideFor is the one with the most WAL whose tag does not speak against it, if there is one.
+func bestToDecideFor(ranked []watchdog.Candidate) string {
+	for _, c := range ranked {
+		if !slices.Contains(c.Vetoes, watchdog.VetoNoFailover) {
+			return c.Name
+		}
+	}
+	return ""
 }
 
 // countNow judges the ballots as the leader does.

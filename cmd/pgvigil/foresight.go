@@ -178,7 +178,7 @@ func precedence(winner, c watchdog.Candidate) string {
 	case watchdog.ByPosition:
 		return fmt.Sprintf("it is %s behind %s", size(c.End.Behind(winner.End)), winner.Name)
 	case watchdog.BySite:
-		return fmt.Sprintf("as much WAL as %s, which is at the primary's site", winner.Name)
+		return fmt.Sprintf("as much WAL as %s, whose site comes first (prefer_site)", winner.Name)
 	case watchdog.ByPriority:
 		return fmt.Sprintf("as much WAL as %s, which has priority %d to its %d", winner.Name, winner.Priority, c.Priority)
 	default:

@@ -144,11 +144,14 @@ func candidateText(c watchdog.Candidate) string {
 	if len(c.Vetoes) == 0 {
 		return text
 	}
-	barred := make([]string, len(c.Vetoes))
-	for i, v := range c.Vetoes {
-		barred[i] = string(v)
+	return text + ", barred: " + strings.Join(vetoWords(c.Vetoes), ", ")
+}
+
+func vetoWords(vetoes []watchdog.Veto) (words []string) {
+	for _, v := range vetoes {
+		words = append(words, string(v))
 	}
-	return text + ", barred: " + strings.Join(barred, ", ")
+	return words
 }
 
 // timings lists how long each step took, the longest first.

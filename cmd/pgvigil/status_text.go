@@ -58,8 +58,9 @@ func noteOf(r report, row memberRow) string {
 	if !row.Live {
 		notes = append(notes, "not answering")
 	}
-	for _, veto := range row.Vetoes {
-		notes = append(notes, string(veto))
+	notes = append(notes, vetoWords(row.Vetoes)...)
+	if row.NoSync {
+		notes = append(notes, "no_sync")
 	}
 	if row.RewindReady != "" {
 		notes = append(notes, "no rewind: "+row.RewindReady)

@@ -20,7 +20,7 @@ func switchoverCommand() *cli.Command {
 			&cli.StringFlag{Name: "from", Usage: "only if this `MEMBER` is the primary still"},
 			&cli.BoolFlag{Name: "dry-run", Usage: "say what would happen, and do nothing"},
 			yesFlag(),
-			&cli.StringSliceFlag{Name: "ignore", Usage: "go on in spite of an `OBSTACLE`: archive, logical, transactions, prepared"},
+			&cli.StringSliceFlag{Name: "ignore", Usage: "go on in spite of an `OBSTACLE`: archive, logical, transactions, prepared, no_failover"},
 			&cli.DurationFlag{Name: "shutdown-timeout", Value: 10 * time.Second, Usage: "put the old primary back if its shutdown takes longer"},
 			waitFlag(),
 		},

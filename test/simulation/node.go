@@ -33,7 +33,9 @@ type node struct {
 	settingsLow         bool
 	noRewind            bool // neither checksums nor hints: a clone is the only way
 	noFailover          bool
+	noSync              bool
 	priority            int
+	site                string
 	crashNext           bool // the sidecar dies at its next crash point
 	pids                int
 	diverged            bool // the receiver was told so

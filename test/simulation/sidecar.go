@@ -200,11 +200,8 @@ func (n *node) view() watchdog.View {
 		Now: now, Policy: n.policy(), Server: n.server, Trust: n.trust, Cluster: n.cluster, ReadAt: n.readAt, ReadGap: n.readGap,
 		Abstain: n.abstain, Peers: n.peers, Flight: n.flight, Memory: n.memory,
 	}
-	v.Me = watchdog.Identity{
-		Name: n.name, Incarnation: n.name + "-disk", Address: n.address, API: n.address, Admitted: n.journal.admitted,
-		NoFailover: n.noFailover, Priority: n.priority,
-		GuardReady: n.guardPID != 0 && n.guardPID == n.server.PID,
-	}
+	v.Me = n.identity()
+	v.Me.Admitted = n.journal.admitted
 	v.Server.StoredAt = now
 	if n.storing != 0 {
 		v.Server.StoredAt = n.storing
@@ -221,7 +218,14 @@ func (n *node) view() watchdog.View {
 func (n *node) self() watchdog.Member {
 	return watchdog.View{
 		Now: n.local(), Server: n.server, Trust: n.trust, Flight: n.flight,
-		Me: watchdog.Identity{Name: n.name, Incarnation: n.name + "-disk", Address: n.address, API: n.address, GuardReady: n.guardPID != 0 && n.guardPID == n.server.PID,
-			NoFailover: n.noFailover, Priority: n.priority},
+		Me: n.identity(),
 	}.Self()
+}
+
+// identity is what the sidecar's configuration and guard say.
+func (n *node) identity() watchdog.Identity {
+	return watchdog.Identity{
+		Name: n.name, Incarnation: n.name + "-disk", Address: n.address, API: n.address, GuardReady: n.guardPID != 0 && n.guardPID == n.server.PID,
+		NoFailover: n.noFailover, NoSync: n.noSync, Priority: n.priority, Site: n.site,
+	}
 }

@@ -39,6 +39,7 @@ func newStory(seed uint64, planted bug) Story {
 	r := rand.New(rand.NewPCG(seed, 4))
 	s := Story{Seed: seed, Planted: planted, Shape: shapeOf(r)}
 	wantedShape(planted, &s.Shape)
+	s.Shape.Tags = chance(rand.New(rand.NewPCG(seed, 5)), 0.5)
 	at := 3 * time.Second
 	kinds := kindsFor(s.Shape, planted)
 	for range faultsPerStory {
@@ -75,6 +76,9 @@ func (s Story) Encode() string {
 	fmt.Fprintf(&b, "seed %d\n", s.Seed)
 	fmt.Fprintf(&b, "shape members=%d quorum=%v k=%d tight=%v degrade=%v failsafe=%v benign=%v\n",
 		s.Shape.Members, s.Shape.Quorum, s.Shape.K, s.Shape.Tight, s.Shape.Degrade, s.Shape.Failsafe, s.Shape.Benign)
+	if s.Shape.Tags {
+		fmt.Fprintln(&b, "tags")
+	}
 	fmt.Fprintf(&b, "lasts %s\n", s.Lasts)
 	if s.Planted != noBug {
 		fmt.Fprintf(&b, "planted %s\n", s.Planted)
@@ -99,6 +103,8 @@ func Decode(text string) (Story, error) {
 		case "shape":
 			_, err = fmt.Sscanf(rest, "members=%d quorum=%t k=%d tight=%t degrade=%t failsafe=%t benign=%t",
 				&s.Shape.Members, &s.Shape.Quorum, &s.Shape.K, &s.Shape.Tight, &s.Shape.Degrade, &s.Shape.Failsafe, &s.Shape.Benign)
+		case "tags":
+			s.Shape.Tags = true
 		case "lasts":
 			s.Lasts, err = time.ParseDuration(rest)
 		case "planted":

@@ -76,6 +76,9 @@ func newNode(w *world, i int, shape *rand.Rand) *node {
 		r: rand.New(rand.NewPCG(w.story.Seed, uint64(100+i))), rate: 0.99 + 0.02*shape.Float64(), base: int64(between(shape, time.Minute, time.Hour)),
 	}
 	n.noRewind, n.noFailover, n.priority = chance(shape, 0.15), i > 2 && chance(shape, 0.3), shape.IntN(3)
+	if tags := rand.New(rand.NewPCG(w.story.Seed, uint64(200+i))); w.story.Shape.Tags {
+		n.site, n.noSync = []string{"", "north", "south"}[tags.IntN(3)], i > 2 && chance(tags, 0.5)
+	}
 	n.pg = &postgres{n: n, r: n.r, set: nowhere, active: nowhere, term: 1}
 	return n
 }
@@ -89,6 +92,7 @@ type Shape struct {
 	Degrade  bool
 	Failsafe bool
 	Benign   bool // only faults that are no reason for a failover
+	Tags     bool // some members have a site, or are tagged no_sync
 }
 
 func policyOf(s Shape) watchdog.Policy {

@@ -22,6 +22,7 @@ type Config struct {
 	Site       string        `yaml:"site"`
 	Priority   int           `yaml:"priority"`
 	NoFailover bool          `yaml:"no_failover"`
+	NoSync     bool          `yaml:"no_sync"`
 	Policy     Policy        `yaml:"policy"`
 	Alerts     []sink.Config `yaml:"alerts"`
 	Hooks      hook.Config   `yaml:"hooks"`

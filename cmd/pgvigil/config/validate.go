@@ -86,6 +86,12 @@ func (c *Config) memberComplaints() (complaints []error) {
 	case !memberName.MatchString(c.Name):
 		add(c.complain("name", "%q: give 1 to 40 letters, digits, dots, dashes or underscores, a letter or digit first", c.Name))
 	}
+	if c.Priority < 0 || c.Priority > 1000 {
+		add(c.complain("priority", "%d: give 0 to 1000; the higher one wins among members with the same WAL", c.Priority))
+	}
+	if c.Site == watchdog.SiteOfPrimary || c.Site == watchdog.SiteNone {
+		add(c.complain("site", "%q means something else in policy.prefer_site: give the site another name", c.Site))
+	}
 	if c.Postgres.Address == "" {
 		add(c.missing("postgres.address", "host:port at which members and clients reach this PostgreSQL"))
 	} else if host, _, err := hostPort(c.Postgres.Address); err != nil {
@@ -196,6 +202,6 @@ func wildcard(host string) bool {
 func (c *Config) Identity() watchdog.Identity {
 	return watchdog.Identity{
 		Name: c.Name, Address: c.Postgres.Address, API: c.API.Advertise, Priority: c.Priority, Site: c.Site,
-		NoFailover: c.NoFailover, Replication: c.Postgres.Replication,
+		NoFailover: c.NoFailover, NoSync: c.NoSync, Replication: c.Postgres.Replication,
 	}
 }

@@ -62,6 +62,8 @@ func TestValidation(t *testing.T) {
 		{"a port that is none", "API_LISTEN=:80080", "no port from 1 to 65535"},
 		{"an API that nobody could ask", "API_ADVERTISE=http://0.0.0.0:8008", "another member could ask"},
 		{"a start command alone", "POSTGRES_START_COMMAND=true", "give both postgres.start_command and postgres.stop_command"},
+		{"a priority beyond the last", "PRIORITY=1001", "PGVIGIL_PRIORITY: priority: 1001: give 0 to 1000"},
+		{"a site with a name that means something else", "SITE=primary", `site: "primary" means something else in policy.prefer_site`},
 		{"a level that is none", "LOG_LEVEL=loud", "PGVIGIL_LOG_LEVEL: log.level"},
 		{"a format that is none", "LOG_FORMAT=xml", "give text or json"},
 		{"a policy with which two primaries could live", "POLICY_FENCE_DEADLINE=4.9s", "PGVIGIL_POLICY_FENCE_DEADLINE: policy.fence_deadline: policy would let two primaries live at once"},
