@@ -37,6 +37,9 @@ type Failure struct {
 // Error tells of it in one line.
 func (f *Failure) Error() string { return fmt.Sprintf("%s at %s: %s", f.Invariant, f.At, f.Message) }
 
+// stands says whether what failed is that nothing goes on, and not that something went wrong.
+func (f *Failure) stands() bool { return f.Invariant == "I11" || f.Invariant == "I13" }
+
 type acknowledged struct {
 	at int
 	e  entry
@@ -258,7 +261,8 @@ func (c *check) readsOn(p *postgres) {
 	}
 }
 
-// discards is I10: what a rewind or clone throws away was not promised to anybody, or is elsewhere.
+// discards is I10: what a rewind or clone throws away was not promised to anybody, or is elsewhere, and one whole copy of all
+// that was promised is left.
 func (c *check) discards(p, up *postgres) {
 	for _, a := range c.promised {
 		if p.wal.has(a.at, a.e) && !up.wal.has(a.at, a.e) {
@@ -266,6 +270,22 @@ func (c *check) discards(p, up *postgres) {
 			return
 		}
 	}
+	for _, n := range c.w.nodes {
+		if n.pg != p && c.complete(n.pg) {
+			return
+		}
+	}
+	c.fail("I10", "%s is about to throw its log away, and no other has all that was acknowledged", p.n.name)
+}
+
+// complete says whether all that was promised is on the server's disk.
+func (c *check) complete(p *postgres) bool {
+	for _, a := range c.promised {
+		if !p.wal.has(a.at, a.e) {
+			return false
+		}
+	}
+	return true
 }
 
 // admitted is I4 on a member's own disk.

@@ -63,6 +63,7 @@ var kinds = []struct {
 	{"etcd-lost-to-primary-then-blinks", 1, false, func(w *world, f Fault) { w.loseEtcdThenBlink(f) }},
 	{"standby-etcd-unreachable", 1, true, func(w *world, f Fault) { w.cut(w.standby(f).index, w.etcdHost(), f.For, true, true) }},
 	{"standby-etcd-answers-lost", 1, true, func(w *world, f Fault) { w.cut(w.etcdHost(), w.standby(f).index, f.For, true, false) }},
+	{"switchover-asked", 4, false, func(w *world, f Fault) { w.askSwitchover(f) }},
 	{"durability-changed", 1, false, func(w *world, f Fault) {
 		w.changePolicy(func(p *watchdog.Policy) { p.Durability = otherMode(p.Durability) })
 	}},

@@ -21,6 +21,7 @@ type operation struct {
 
 // begin sets one action in motion.
 func (n *node) begin(v watchdog.View, d watchdog.Decision, a watchdog.Action) {
+	n.world.actedAt = n.world.now
 	switch a.Kind {
 	case watchdog.ActRefuse:
 		n.world.check.fail("refusal", "%s refuses to go on: %s", n.name, a.Error)
@@ -108,6 +109,8 @@ func (n *node) operate(o *operation) {
 		o.fence()
 	case watchdog.ActHandOver:
 		o.handOver()
+	case watchdog.ActSwitchOver:
+		o.switchOver()
 	case watchdog.ActBallot:
 		o.vote()
 	case watchdog.ActWithdraw:
@@ -128,6 +131,8 @@ func (n *node) operate(o *operation) {
 		o.rewind()
 	case watchdog.ActClone:
 		o.clone()
+	default:
+		n.world.check.fail("I13", "nothing carries out %q", o.a.Kind)
 	}
 }
 
@@ -170,6 +175,9 @@ func (o *operation) land(f watchdog.Flight) {
 		return
 	}
 	o.over = true
+	if f.Done != "" {
+		f.DoneAt = n.local()
+	}
 	if f.Failed != "" {
 		f.FailedAt, f.Failures = n.local(), 1
 		if n.flight.Failed == f.Failed {

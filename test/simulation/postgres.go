@@ -40,6 +40,7 @@ type postgres struct {
 	restarting bool
 	hung       bool // nothing answers
 	closed     bool // the postmaster is stopped: no new sessions
+	stopping   bool // it shuts down
 	replayed   int
 	paused     bool     // replay
 	drained    bool     // replay has reached the end since the start
@@ -73,7 +74,7 @@ func (p *postgres) runs() bool { return p.pid != 0 }
 
 // serves says whether old sessions can write.
 func (p *postgres) writes() bool {
-	return p.mode == primary && (p.runs() || p.orphans) && !p.hung && !p.n.frozen
+	return p.mode == primary && (p.runs() || p.orphans) && !p.hung && !p.stopping && !p.n.frozen
 }
 
 // gone says whether no process is left.
@@ -87,7 +88,7 @@ func (p *postgres) start() {
 	p.n.life[server]++
 	p.n.pids++
 	p.pid, p.mode = p.n.pids, starting
-	p.hung, p.closed, p.received, p.drained, p.paused, p.restarting = false, false, false, false, false, false
+	p.hung, p.closed, p.received, p.drained, p.paused, p.restarting, p.stopping = false, false, false, false, false, false, false
 	p.flushing, p.syncFrom, p.syncing = false, 0, 0
 	p.active, p.replayed = p.set, min(p.restart, len(p.wal))
 	p.waits = p.syncFile.K > 0

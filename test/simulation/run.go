@@ -2,6 +2,7 @@ package simulation
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/pgvigil/pgvigil/watchdog"
@@ -53,7 +54,7 @@ func Run(s Story, tracing bool) Result {
 		}
 	}
 	if w.check.failure == nil && why != "" {
-		w.check.fail("I11", "%s after the last fault was healed: %s", recoverWithin, why)
+		w.judgeStandstill(why)
 	}
 	if w.check.failure == nil {
 		w.judgeEnd()
@@ -61,6 +62,22 @@ func Run(s Story, tracing bool) Result {
 	r := result()
 	r.Recovery = time.Duration(w.now - healed)
 	return r
+}
+
+// deadAfter is how long nobody has done anything where nobody ever will.
+const deadAfter = 15 * time.Second
+
+// judgeStandstill is I13 where nobody has anything left to do and it is not whole, else I11.
+func (w *world) judgeStandstill(why string) {
+	if w.now-w.actedAt < int64(deadAfter) {
+		w.check.fail("I11", "%s after the last fault was healed: %s", recoverWithin, why)
+		return
+	}
+	var waiting []string
+	for _, n := range w.nodes {
+		waiting = append(waiting, fmt.Sprintf("%s: %s (%s)", n.name, n.decision.Reason, n.decision.Detail))
+	}
+	w.check.fail("I13", "a dead end: %s, and everybody waits: %s", why, strings.Join(waiting, "; "))
 }
 
 // unwhole says what is still missing: a primary that serves, every other member streaming from it, every log the same.

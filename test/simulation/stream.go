@@ -44,7 +44,7 @@ func (p *postgres) connect() {
 
 // accepts says whether a new connection is answered.
 func (p *postgres) accepts() bool {
-	return p.runs() && (p.mode == standby || p.mode == primary) && !p.hung && !p.closed && !p.n.frozen
+	return p.runs() && (p.mode == standby || p.mode == primary) && !p.hung && !p.closed && !p.stopping && !p.n.frozen
 }
 
 // handshake compares histories as PostgreSQL does: by timeline number and position alone.

@@ -33,6 +33,7 @@ type world struct {
 	winnerLost time.Duration // the host of the next one named is lost, for so long
 	lines      []string
 	reached    map[watchdog.Reason]int
+	actedAt    int64 // when any sidecar last set anything in motion
 	sabotage   bug
 	backup     *watchdog.Cluster
 }
