@@ -11,7 +11,7 @@ import "fmt"
 func inAdvance(v View, m Memory) (Decision, bool) {
 	r, s := v.Cluster.Record, v.Server
 	promised := v.Me.Admitted.Advance > r.Term
-	if !promised && !(r.Durability.Mode == ModeQuorum && r.Durability.Has(v.Me.Name) && r.Taken && v.silent(m)) {
+	if !promised && !(!v.still() && r.Durability.Mode == ModeQuorum && r.Durability.Has(v.Me.Name) && r.Taken && v.silent(m)) {
 		return Decision{}, false
 	}
 	given, cast := v.Cluster.Advance[v.Me.Name]
@@ -23,6 +23,8 @@ func inAdvance(v View, m Memory) (Decision, bool) {
 		d := v.do(ActWithdraw, ReasonWithdraw, r.Primary+" is heard again")
 		d.Actions[0].Ballot = v.Me.Admitted.Advance
 		return d, true
+	case v.still():
+		return v.wait(ReasonPaused, detail+", and the cluster is paused"), true
 	case s.Role == RoleDown && !s.Gone:
 		return v.fence(ReasonLeftBehind, true, "the postmaster has exited and left processes behind"), true
 	case v.abstains():

@@ -109,6 +109,16 @@ func ChooseHeir(v View) Choice {
 	return choice
 }
 
+// preferring has the member of that name win, if nothing bars it.
+func (c Choice) preferring(name string) Choice {
+	for _, candidate := range c.Ranked {
+		if candidate.Name == name && len(candidate.Vetoes) == 0 {
+			c.Winner, c.Best = name, candidate
+		}
+	}
+	return c
+}
+
 // heir weighs one member: its last heartbeat where there is one, else its key.
 func (v View) heir(m Registered, r Record) Candidate {
 	member := m.Member

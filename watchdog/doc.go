@@ -32,4 +32,25 @@
 //
 // What it does not promise: that a primary goes on whose members are dead as well as etcd. In async one dead member ends it;
 // in quorum k living voters carry it.
+//
+// # Paused
+//
+// While the record says that an operator has paused the cluster, nobody opens a term and nobody changes a server that is
+// at rest: no hand-over, no election after silence, no ballot in advance, no fencing of a server that hangs or whose storage is
+// sick, no start, repointing, rewind or clone of a standby. What has begun is brought to its end: an election that is open, a
+// promotion, and in a term that an operator's switchover began each standby until it has streamed once.
+//
+// Trust, guard and fence mean what they always mean, so that a paused cluster gets no second primary. A primary whose trust is
+// over is fenced, one that accepts writes without a term of ours is fenced, and so is one for which no guard can be kept
+// alive. It then stays down until the cluster is resumed: its own sidecar hands over as soon as it reads that; where that one
+// is gone too, the leader opens an election after T of silence, which it counts from the resumption on. A postmaster that dies
+// while paused is left as it is found, and no trust is renewed once its last process is gone. One that is started by hand comes
+// up as a standby (it is latched), and is handed over from on resumption.
+//
+// An operator's switchover is carried out while paused, from a primary that is down too. Its heir takes the term as ever.
+//
+// The time limit is the leader's to judge. A member that saw the pause begin counts on its own clock from there; one that did
+// not (started, or cut off from etcd, meanwhile) goes by the wall clock that the record holds, and for no longer than the pause
+// was asked for. So the end is off by at most the difference between two wall clocks and the time that the leader took to read
+// the record. Nothing that is promised depends on it.
 package watchdog

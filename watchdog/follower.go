@@ -14,6 +14,8 @@ func follower(v View, m Memory) Decision {
 	switch {
 	case v.Flight.Kind != "":
 		return v.wait(ReasonOperating, string(v.Flight.Kind))
+	case v.leftAlone(m):
+		return v.restPaused()
 	case s.Role == RoleDown && !s.Gone:
 		return v.fence(ReasonLeftBehind, true, "the postmaster has exited and left processes behind")
 	}

@@ -28,6 +28,8 @@ func holderServer(v View, m Memory) Decision {
 		return v.fence(ReasonNoProgress, false, "named, taken, and it cannot be promoted: "+s.Problem)
 	case busy:
 		return v.wait(ReasonOperating, string(v.Flight.Kind))
+	case v.still() && (s.Gone || s.Restarting || s.Role == RoleDown || s.Role == RoleStandby):
+		return v.standStill()
 	case s.Gone:
 		return handOver(v, m)
 	case s.Restarting:
@@ -51,8 +53,11 @@ func holderServer(v View, m Memory) Decision {
 func serving(v View, m Memory) Decision {
 	heir := ChooseHeir(v)
 	if why, detail := v.sick(m); why != "" {
-		if heir.Winner == "" {
+		switch {
+		case heir.Winner == "":
 			return v.wait(ReasonHungNoHeir, detail+", and no standby could take over")
+		case v.still() && why != ReasonGuardMissing:
+			return v.wait(ReasonPaused, detail+"; the cluster is paused, and nothing is done about it until it is resumed")
 		}
 		return v.fence(why, why != ReasonGuardMissing, detail)
 	}
@@ -118,6 +123,9 @@ func handOver(v View, m Memory) Decision {
 		return v.do(ActHandOver, ReasonNoProgress, "the promotion failed: the leader opens the next election")
 	}
 	choice := ChooseHeir(v)
+	if o := v.askedToHandOver(); o != nil {
+		choice = choice.preferring(o.To)
+	}
 	if choice.Winner == "" && v.unheard() && v.Now.Since(m.Since) < v.Policy.Detection.D() {
 		return v.wait(ReasonWaitingHeard, "the server is gone; listening for standbys that could take over")
 	}

@@ -13,6 +13,8 @@ func lead(v View, m Memory, d Decision) Decision {
 	switch r := v.Cluster.Record; {
 	case v.abstains():
 		return d
+	case m.pauseOver(v):
+		duty = v.endPause()
 	case r.Phase == PhaseElecting:
 		duty = leadElection(v, m)
 	case r.Taken:
@@ -41,7 +43,7 @@ func lead(v View, m Memory, d Decision) Decision {
 // all along.
 func leadSilence(v View, m Memory) Decision {
 	r := v.Cluster.Record
-	if r.Primary == v.Me.Name || m.SilentSince == 0 {
+	if r.Primary == v.Me.Name || m.SilentSince == 0 || v.still() {
 		return Decision{}
 	}
 	silent := v.ReadAt.Since(m.SilentSince)
@@ -59,7 +61,7 @@ func leadSilence(v View, m Memory) Decision {
 // leadVoters ends the term of a primary on which a quorum of its voters has hung up, whether its trust is over or not.
 func leadVoters(v View, m Memory) Decision {
 	r := v.Cluster.Record
-	if r.Durability.Mode != ModeQuorum || r.Primary == v.Me.Name || len(v.Cluster.Advance) == 0 {
+	if r.Durability.Mode != ModeQuorum || r.Primary == v.Me.Name || v.still() || len(v.Cluster.Advance) == 0 {
 		return Decision{}
 	}
 	choice := v.countQuorum(v.Cluster.Advance, m)

@@ -5,6 +5,7 @@ func remember(v View) Memory {
 	m := v.Memory
 	if v.Cluster != nil && v.Cluster.Record != nil {
 		r := v.Cluster.Record
+		m = m.pause(v, *r)
 		if m.Term != r.Term || m.TermSince == 0 {
 			m.TermSince = v.Now
 		}
@@ -27,13 +28,29 @@ func remember(v View) Memory {
 	return m.ladder(v)
 }
 
+// pause notes when a pause ends, as soon as it is seen, and whom our standby has followed.
+func (m Memory) pause(v View, r Record) Memory {
+	switch {
+	case r.Paused == nil:
+		m.PauseSeq, m.PauseEnds = 0, 0
+	case m.PauseSeq != r.Paused.Seq:
+		m.PauseSeq, m.PauseEnds = r.Paused.Seq, v.pauseEnds(*r.Paused, m.Term != 0 && !v.ReadGap)
+	}
+	if up, known := v.upstream(); known && r.Phase == PhaseNormal && v.Server.Streaming && v.Server.Upstream == up.Address {
+		m.Followed = r.Term
+	}
+	return m
+}
+
 // silence counts for how long the primary's renewals have not been seen. It begins anew with every other revision, with
-// the first successful read, and with a read that failed: silence is never counted across our own outage.
+// the first successful read, with a read that failed, and while the cluster is paused: silence is never counted across our own
+// outage, and who comes back from a pause has T to be heard.
 func (m Memory) silence(v View) Memory {
 	if v.Cluster == nil {
 		return m
 	}
-	if v.ReadGap || m.SilentSince == 0 || m.RenewalRev != v.Cluster.PrimaryTermRev {
+	paused := v.Cluster.Record != nil && v.still()
+	if v.ReadGap || paused || m.SilentSince == 0 || m.RenewalRev != v.Cluster.PrimaryTermRev {
 		m.RenewalRev, m.SilentSince = v.Cluster.PrimaryTermRev, v.Now
 	}
 	m.LastRead = v.ReadAt

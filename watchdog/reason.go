@@ -31,6 +31,7 @@ const (
 	ReasonHungNoHeir      Reason = "hangs-without-heir"     // our server hangs, and nobody could take over
 	ReasonUpstreamUnknown Reason = "upstream-not-known"     // the primary's address is not in etcd
 	ReasonStuck           Reason = "cannot-rejoin"          // every rung of the ladder failed; a person is needed
+	ReasonPaused          Reason = "paused"                 // by an operator: what would be done is not
 	ReasonRetryLater      Reason = "retry-later"            // an operation failed a moment ago
 	ReasonNotReady        Reason = "not-ready-to-promote"   // named, and our server or guard is not there yet
 
@@ -76,8 +77,9 @@ const (
 	ReasonDryRun           Reason = "dry-run"
 	ReasonOperationFailed  Reason = "operation-failed"
 	ReasonUnknownOperation Reason = "operation-unknown"
-	ReasonByHand           Reason = "by-hand"  // an operator decided an election that waited
-	ReasonPutBack          Reason = "put-back" // a switchover failed after the shutdown: the old primary takes the next term itself
+	ReasonByHand           Reason = "by-hand"    // an operator decided an election that waited
+	ReasonPutBack          Reason = "put-back"   // a switchover failed after the shutdown: the old primary takes the next term itself
+	ReasonPauseOver        Reason = "pause-over" // its time limit ended a pause
 	ReasonPolicy           Reason = "policy-changed"
 	ReasonDegrade          Reason = "degrade"          // fewer than k standbys are left: to async, by the policy
 	ReasonRejoin           Reason = "rejoin"           // start as a standby

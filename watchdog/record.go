@@ -46,6 +46,7 @@ type Record struct {
 	Next       *Durability `json:"next_durability,omitempty"` // from the naming until the term is settled
 	Tail       *Tail       `json:"tail,omitempty"`            // what the one named lacks, and where it lies
 	Operation  *Operation  `json:"operation,omitempty"`       // what an operator has asked for, under way
+	Paused     *Pause      `json:"paused,omitempty"`          // an operator has paused the cluster
 	PassedOver string      `json:"passed_over,omitempty"`     // the winner of the term before, which made no progress
 	Reason     Reason      `json:"reason"`
 	Since      time.Time   `json:"since"` // by the writer's wall clock: for people, never for a decision
@@ -163,6 +164,8 @@ const (
 	EventPromoted   EventKind = "promoted"   // the term is settled: the new primary accepts writes
 	EventDurability EventKind = "durability" // what a commit waits for has changed
 	EventOperation  EventKind = "operation"  // an operator asked for something, or it ended
+	EventPaused     EventKind = "paused"     // an operator paused the cluster
+	EventResumed    EventKind = "resumed"    // the pause ended, by hand or because its time was over
 	EventPolicy     EventKind = "policy"     // the policy that all members share was changed
 	EventRejoined   EventKind = "rejoined"   // a former primary or stray standby streams again
 	EventPossible   EventKind = "lost-range" // WAL that was or may be lost, as a range

@@ -94,6 +94,23 @@ func init() {
 		r.Operation = &Operation{ID: "x1", Kind: OperationSwitchover, Term: r.Term, To: a.text("to"), By: "dba", DryRun: a.has("dry-run"), Ignore: strings.Fields(a.text("ignore"))}
 		s.view.Cluster.Record = &r
 	}
+	// paused [for=] [term=]: an operator has paused the cluster; resumed: it is not any more.
+	verbs["paused"] = func(s *story, a *arguments) {
+		r := *s.view.Cluster.Record
+		r.Seq++
+		p := Pause{By: "dba", Since: s.view.Wall, For: Duration(a.duration(a.or("for", "0s"))), Seq: r.Seq, Term: r.Term}
+		if term := a.number("term"); term != 0 {
+			p.Term = Term(term)
+		}
+		p.Until = p.Since.Add(p.For.D())
+		r.Paused = &p
+		s.view.Cluster.Record, s.view.Me.Admitted.Seq = &r, r.Seq
+	}
+	verbs["resumed"] = func(s *story, _ *arguments) {
+		r := *s.view.Cluster.Record
+		r.Paused = nil
+		s.view.Cluster.Record = &r
+	}
 	// failover to=: an operator decides the election.
 	verbs["failover"] = func(s *story, a *arguments) {
 		r := *s.view.Cluster.Record
@@ -147,4 +164,11 @@ func (a Action) tellQuorum() (words []string) {
 		}
 	}
 	return words
+}
+
+func tellEvent(c *Change) string {
+	if c.Event == nil {
+		return ""
+	}
+	return string(c.Event.Kind)
 }

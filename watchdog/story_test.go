@@ -87,7 +87,7 @@ func (s *story) begin(me string) {
 // passed moves the clock; what the server answers is as fresh as before.
 func (s *story) passed(d time.Duration) {
 	s.view.Now = s.view.Now.Add(d)
-	s.view.ReadAt = s.view.Now
+	s.view.ReadAt, s.view.Wall = s.view.Now, s.view.Wall.Add(d)
 }
 
 func (s *story) rev() int64 { s.revs++; return s.revs }
@@ -305,6 +305,7 @@ func (a Action) tell() string {
 		add(c.DropPrimary, "drop-primary")
 		add(c.Campaign != "", "campaign")
 		add(c.Resign, "resign")
+		add(c.Event != nil && (c.Event.Kind == EventPaused || c.Event.Kind == EventResumed), "%s", tellEvent(c))
 		add(c.Member != nil, "register")
 		add(c.If.RecordRev != nil, "if-record")
 		add(c.If.PrimaryTermRev != nil, "if-renewal")

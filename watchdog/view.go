@@ -1,8 +1,11 @@
 package watchdog
 
+import "time"
+
 // View is everything that a decision may depend on.
 type View struct {
 	Now     Instant
+	Wall    time.Time // this machine's wall clock, by which nothing is judged but the end of a pause whose beginning we did not see
 	Me      Identity
 	Policy  Policy
 	Server  Server   // the PostgreSQL beside us
@@ -100,6 +103,10 @@ type Memory struct {
 	TermSince         Instant // we have seen this term
 	ShortSince        Instant // fewer standbys than k could be voters
 	AskedSince        Instant // an operator's operation stands in the record
+
+	PauseSeq  uint64  // which pause PauseEnds belongs to
+	PauseEnds Instant // 0: it has no end
+	Followed  Term    // our standby has streamed from the primary of this term
 
 	StartTried Instant // our server was last started: one that dies at once is not started again at once
 

@@ -12,6 +12,8 @@ func commands() []*cli.Command {
 		explainCommand(),
 		switchoverCommand(),
 		failoverCommand(),
+		pauseCommand(),
+		resumeCommand(),
 		configCommand(),
 		contextCommand(),
 		alertCommand(),

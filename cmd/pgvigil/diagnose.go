@@ -71,6 +71,9 @@ func clusterProblems(r report, c watchdog.Cluster) (found []problem) {
 	default:
 		found = append(found, primaryProblems(r)...)
 	}
+	if r.Paused != nil {
+		found = append(found, problem{degraded, "", "the cluster is paused: no failover and no rejoin happens by itself", "pgvigil resume when you are done"})
+	}
 	if r.Leader == "" {
 		found = append(found, problem{degraded, "", "no sidecar leads, so a failover could not be decided",
 			"wait a few seconds; if it lasts, see that the sidecars run and reach etcd"})

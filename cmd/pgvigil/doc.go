@@ -10,17 +10,17 @@
 // A command that works on a cluster is a cli.Command with a name, its usage and its own flags, given to operatorCommand with
 // the function that does the work, and listed in commands.go:
 //
-//	func pauseCommand() *cli.Command {
+//	func switchoverCommand() *cli.Command {
 //		return operatorCommand(&cli.Command{
-//			Name: "pause", Usage: "...", Flags: []cli.Flag{yesFlag(), waitFlag()},
-//		}, pause)
+//			Name: "switchover", Usage: "...", Flags: []cli.Flag{yesFlag(), waitFlag()},
+//		}, switchOver)
 //	}
 //
-//	func pause(c *cli.Context, o *operator) error {
+//	func switchOver(c *cli.Context, o *operator) error {
 //		cluster, err := o.readRecord(c.Context)
 //		...
-//		op := newOperation(watchdog.OperationPause)
-//		if err := o.confirm("Pause orders? ...", c.Bool("yes")); err != nil {
+//		op := newOperation(watchdog.OperationSwitchover)
+//		if err := o.confirm("Hand orders over? ...", c.Bool("yes")); err != nil {
 //			return err
 //		}
 //		return o.perform(c.Context, op, c.Duration("wait"), func(events []watchdog.Event) (outcome, bool) { ... })
@@ -32,6 +32,7 @@
 //
 //   - read, readRecord, readPolicy, events: one bounded look, its errors with what to do and an exit code;
 //   - confirm: asks the person;
+//   - apply: makes a change of the record that is judged on what it is, and judges again if that changes in between;
 //   - ask: puts an operation into the record by watchdog.AskChange, which is where it is refused;
 //   - perform: asks, waits for the end by what judge finds in the events, prints the outcome, fails where nothing came of it;
 //   - form.show: prints a value as JSON or YAML, or what the function makes of it for people. Every command that prints

@@ -89,6 +89,9 @@ func explainNow(c watchdog.Cluster, lives map[string]live, events []watchdog.Eve
 		}
 		e.Prospects = foresee(r, viewOf(c, lives), events)
 	}
+	if p := record.Paused; p != nil {
+		e.WaitsFor = strings.TrimSuffix("the pause to end, "+p.String(now)+"; "+e.WaitsFor, "; ")
+	}
 	if op := record.Operation; op != nil {
 		asked := fmt.Sprintf("a %s to end, asked for by %s at %s", op.Kind, op.By, op.Since.Format(time.TimeOnly))
 		e.WaitsFor = strings.TrimSuffix(asked+"; "+e.WaitsFor, "; ")

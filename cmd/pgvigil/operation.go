@@ -49,14 +49,21 @@ func asker() string {
 
 // ask puts the operation into the record; a change of the record in between only has it read again.
 func (o *operator) ask(ctx context.Context, op watchdog.Operation) error {
+	_, err := o.apply(ctx, func(c watchdog.Cluster) (watchdog.Change, error) { return watchdog.AskChange(c, op) })
+	return err
+}
+
+// apply makes the change of the record that is judged on what the cluster is, and again if it changes in between. It returns
+// the record's new sequence number.
+func (o *operator) apply(ctx context.Context, judge func(watchdog.Cluster) (watchdog.Change, error)) (seq uint64, err error) {
 	for range 5 {
 		cluster, err := o.read(ctx)
 		if err != nil {
-			return err
+			return 0, err
 		}
-		change, err := watchdog.AskChange(cluster, op)
+		change, err := judge(cluster)
 		if err != nil {
-			return fail(exitRefused, err)
+			return 0, fail(exitRefused, err)
 		}
 		stamp(&change)
 		bounded, cancel := context.WithTimeout(ctx, readBound)
@@ -64,12 +71,12 @@ func (o *operator) ask(ctx context.Context, op watchdog.Operation) error {
 		cancel()
 		switch {
 		case err == nil:
-			return nil
+			return change.Record.Seq, nil
 		case !errors.Is(err, sidecar.ErrCompareLost):
-			return fail(exitEtcd, fmt.Errorf("ask for it: %w: see with pgvigil history whether it was", err))
+			return 0, fail(exitEtcd, fmt.Errorf("ask for it: %w: see with pgvigil history whether it was", err))
 		}
 	}
-	return fail(exitRefused, errors.New("the cluster changes too often just now: try again"))
+	return 0, fail(exitRefused, errors.New("the cluster changes too often just now: try again"))
 }
 
 // perform asks for the operation, waits so long for its end (0: not at all) and prints what came of it, by what judge finds in

@@ -29,6 +29,7 @@ type report struct {
 	Leader     string              `json:"leader,omitempty"`
 	Timeline   watchdog.Timeline   `json:"timeline"`
 	Durability watchdog.Durability `json:"durability"`
+	Paused     *watchdog.Pause     `json:"paused,omitempty"`
 	Members    []memberRow         `json:"members"`
 }
 
@@ -78,7 +79,7 @@ func buildReport(name string, c watchdog.Cluster, lives map[string]live) report 
 	if c.Record != nil {
 		record = *c.Record
 		r.Term, r.Phase, r.Reason, r.Since = record.Term, record.Phase, record.Reason, record.Since
-		r.Primary, r.Timeline, r.Durability = record.Primary, record.Timeline, record.Durability
+		r.Primary, r.Timeline, r.Durability, r.Paused = record.Primary, record.Timeline, record.Durability, record.Paused
 	}
 	names := slices.Clone(record.Members)
 	for member := range c.Members {

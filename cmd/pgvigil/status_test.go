@@ -157,7 +157,10 @@ var scenes = map[string]func(s *scene){
 		s.gone("node2")
 		s.gone("node3")
 	},
-	"failsafe":   func(s *scene) { s.status("node1").Failsafe = true },
+	"failsafe": func(s *scene) { s.status("node1").Failsafe = true },
+	"paused": func(s *scene) {
+		s.cluster.Record.Paused = &watchdog.Pause{By: "alice on node1", Reason: "new kernel", For: watchdog.Duration(4 * time.Hour), Until: began.Add(204 * time.Minute)}
+	},
 	"new-member": func(s *scene) { s.cluster.Record.Members = []string{"node1", "node2"} },
 }
 
@@ -175,6 +178,7 @@ func TestStatusInText(t *testing.T) {
 func TestExplainNow(t *testing.T) {
 	for name, change := range map[string]func(*scene){
 		"well":     scenes["well"],
+		"paused":   scenes["paused"],
 		"lags":     scenes["standby-lags"],
 		"nobody":   scenes["nobody-could-take-over"],
 		"electing": scenes["electing"],

@@ -20,7 +20,11 @@ func renderStatus(r report, now time.Time, paint palette) string {
 	if r.Durability.Mode != "" {
 		facts = append(facts, durability(r.Durability))
 	}
-	fmt.Fprintf(&b, "%s\n\n", strings.Join(facts, "   "))
+	fmt.Fprintf(&b, "%s\n", strings.Join(facts, "   "))
+	if r.Paused != nil {
+		fmt.Fprintln(&b, r.Paused.String(now))
+	}
+	fmt.Fprintln(&b)
 	b.WriteString(memberTable(r))
 	fmt.Fprintf(&b, "\n%s\n", paint.of(r.Health, strings.ToUpper(string(r.Health))+": "+r.Summary))
 	for i, p := range r.Problems {

@@ -164,12 +164,18 @@ func head(ids []int64) []int64 { return ids[:min(5, len(ids))] }
 func (c *cluster) undisturbed(within time.Duration) {
 	c.t.Helper()
 	term := c.keys().Record.Term
-	end := time.Now().Add(within)
-	c.must(c.Until(c.ctx, "a while has passed", within+soon, func() bool { return time.Now().After(end) }))
+	c.rest(within)
 	c.must(c.writer.WaitAck(c.ctx, soon, c.primary, time.Now()))
 	if r := c.keys().Record; r.Term != term || r.Primary != c.primary.Name {
 		c.t.Errorf("the record went from term %d to %+v", term, r)
 	}
+}
+
+// rest lets a while pass.
+func (c *cluster) rest(within time.Duration) {
+	c.t.Helper()
+	end := time.Now().Add(within)
+	c.must(c.Until(c.ctx, "a while has passed", within+soon, func() bool { return time.Now().After(end) }))
 }
 
 func (c *cluster) keys() watchdog.Cluster {

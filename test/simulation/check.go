@@ -158,6 +158,7 @@ func (c *check) recordChanged(before *watchdog.Record, change *watchdog.Change) 
 	if before == nil {
 		return
 	}
+	c.paused(before, r)
 	holder := c.w.named(r.Primary)
 	switch was, is := before.Durability.Mode, r.Durability.Mode; {
 	case was == watchdog.ModeAsync && is == watchdog.ModeQuorum: // the barrier covers all that it had acknowledged
@@ -172,6 +173,13 @@ func (c *check) recordChanged(before *watchdog.Record, change *watchdog.Change) 
 		lasting := c.w.winnerLost
 		c.w.winnerLost = 0
 		c.w.after(between(c.w.rng, 0, 500*time.Millisecond), func() { c.w.losePower(holder, lasting) })
+	}
+}
+
+// paused is I14: nobody opens a term while the cluster is paused, but by hand. What was open is brought to its end.
+func (c *check) paused(before, r *watchdog.Record) {
+	if before.Paused != nil && before.Phase == watchdog.PhaseNormal && before.Operation == nil && r.Term != before.Term {
+		c.fail("I14", "term %d is opened (%s) and the cluster is paused", r.Term, r.Reason)
 	}
 }
 

@@ -13,6 +13,6 @@
 // must be found.
 //
 // What is not modelled: WAL removal and slots, archives but for one planted bug, real page headers, majors below 13, witnesses,
-// duplicated messages, compaction and NOSPACE in etcd, switchovers and operations by hand, paused clusters. An older backup of etcd
+// duplicated messages, compaction and NOSPACE in etcd, switchovers and operations by hand. An older backup of etcd
 // is put back only where that is the planted bug.
 package simulation

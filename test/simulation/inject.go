@@ -284,6 +284,20 @@ func (w *world) changePolicy(change func(*watchdog.Policy)) {
 	w.etcd.wakeWatches()
 }
 
+// pause and resume are an operator's, by the production code. The leader ends what is not resumed.
+func (w *world) pause(lasting time.Duration) {
+	p := watchdog.Pause{By: "dba", Since: time.Unix(0, w.now), For: watchdog.Duration(lasting)}
+	if c, err := watchdog.AskPause(*w.etcd.snapshot(), p, false); err == nil && !w.etcd.down {
+		w.etcd.apply(&c, 0, w.etcd.c.Revision)
+	}
+}
+
+func (w *world) resume() {
+	if c, paused := watchdog.AskResume(*w.etcd.snapshot(), "dba"); paused && !w.etcd.down {
+		w.etcd.apply(&c, 0, w.etcd.c.Revision)
+	}
+}
+
 func otherMode(m watchdog.Mode) watchdog.Mode {
 	if m == watchdog.ModeAsync {
 		return watchdog.ModeQuorum

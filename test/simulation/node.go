@@ -21,7 +21,8 @@ type node struct {
 	rate     float64
 	base     int64
 	bootedAt int64
-	hidden   int64 // time that the clock has not seen
+	hidden   int64         // time that the clock has not seen
+	skew     time.Duration // of its wall clock
 
 	// the host
 	frozen, hiddenPause bool

@@ -35,6 +35,7 @@ const (
 	serverBeforeRecord      bug = "voter-added-server-first"
 	kLoweredServerFirst     bug = "k-lowered-server-first"
 	orphansIgnored          bug = "dead-postmaster-is-a-fence"
+	pauseOverlooked         bug = "pause-overlooked"
 	staleVetoes             bug = "vetoes-never-given-anew"
 	lossEndsAtRenewal       bug = "loss-report-ends-at-the-last-renewal"
 	lossOfLastTermOnly      bug = "loss-report-forgets-unsettled-terms"
@@ -78,6 +79,7 @@ var bugs = []struct {
 	{staleVetoes, "a ballot's vetoes stay as they were when it was given", either, map[string]int{"settings-lowered": 15, "crash-between-steps": 10, "sidecar-killed": 10}},
 	{lossEndsAtRenewal, "what is lost is reported up to the last renewal", inAsync, map[string]int{"host-lost": 10, "primary-host-frozen": 5}},
 	{lossOfLastTermOnly, "what terms lost that were not settled is not reported", inAsync, map[string]int{"crash-between-steps": 10, "winner-lost": 5}},
+	{pauseOverlooked, "a paused cluster is failed over", either, map[string]int{"paused": 10}},
 	{orphansIgnored, "a dead postmaster is taken for a fence", inAsync, map[string]int{"backends-left": 15}},
 }
 

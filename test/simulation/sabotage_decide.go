@@ -45,6 +45,9 @@ func (b bug) distort(v watchdog.View) (seen watchdog.View, fakes []string) {
 				(*cast)[v.Me.Name] = given
 			}
 		}
+	case pauseOverlooked:
+		r := *c.Record
+		r.Paused, c.Record = nil, &r
 	case olderStore:
 		v.Me.Admitted.Term, v.Me.Admitted.Seq, v.Me.Admitted.Promised = 0, 0, 0
 	case abstentionForgotten:

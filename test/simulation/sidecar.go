@@ -197,7 +197,7 @@ func (n *node) plan() {
 func (n *node) view() watchdog.View {
 	now := n.local()
 	v := watchdog.View{
-		Now: now, Policy: n.policy(), Server: n.server, Trust: n.trust, Cluster: n.cluster, ReadAt: n.readAt, ReadGap: n.readGap,
+		Now: now, Wall: time.Unix(0, n.world.now).Add(n.skew), Policy: n.policy(), Server: n.server, Trust: n.trust, Cluster: n.cluster, ReadAt: n.readAt, ReadGap: n.readGap,
 		Abstain: n.abstain, Peers: n.peers, Flight: n.flight, Memory: n.memory,
 	}
 	v.Me = n.identity()

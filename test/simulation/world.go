@@ -80,6 +80,7 @@ func newNode(w *world, i int, shape *rand.Rand) *node {
 	if tags := rand.New(rand.NewPCG(w.story.Seed, uint64(200+i))); w.story.Shape.Tags {
 		n.site, n.noSync = []string{"", "north", "south"}[tags.IntN(3)], i > 2 && chance(tags, 0.5)
 	}
+	n.skew = time.Duration(i-1) * 1500 * time.Millisecond
 	n.pg = &postgres{n: n, r: n.r, set: nowhere, active: nowhere, term: 1}
 	return n
 }

@@ -94,6 +94,10 @@ func judge(e watchdog.Event) (s Severity, lasts bool) {
 		if e.Reason == watchdog.ReasonOperationFailed {
 			return Warning, false
 		}
+	case watchdog.EventResumed:
+		if e.Reason == watchdog.ReasonPauseOver {
+			return Warning, false
+		}
 	case watchdog.EventPossible, watchdog.EventProblem:
 		return Critical, false
 	}

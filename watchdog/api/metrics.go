@@ -45,6 +45,7 @@ var (
 	descReceived   = gauge("received_lsn_bytes", "Position of the WAL that is flushed here.")
 	descReplayed   = gauge("replayed_lsn_bytes", "Position of the WAL that is replayed here; on a primary as received.")
 	descStreaming  = gauge("streaming", "1 while a standby's receiver streams.")
+	descStill      = gauge("paused", "1 while an operator has paused the cluster.")
 	descPaused     = gauge("replay_paused", "1 while replay is paused.")
 	descLag        = gauge("lag_bytes", "Standby: bytes of WAL that the primary has flushed and this server has not replayed.")
 	descLagSeconds = gauge("lag_seconds", "Standby: for how long the primary has been known to be past what is replayed here.")
@@ -118,6 +119,7 @@ func collectCluster(s Snapshot, set setter) {
 	if r := cluster.Record; r != nil {
 		set(descTerm, float64(r.Term))
 		set(descQuorum, truth(r.Durability.Mode == watchdog.ModeQuorum))
+		set(descStill, truth(r.Paused != nil))
 		set(descVoters, float64(len(r.Durability.Voters)))
 		for _, phase := range []watchdog.Phase{watchdog.PhaseNormal, watchdog.PhaseElecting, watchdog.PhasePromoting} {
 			set(descPhase, truth(r.Phase == phase), string(phase))

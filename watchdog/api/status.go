@@ -83,6 +83,7 @@ type RecordStatus struct {
 	Members    []string             `json:"members"`
 	Durability watchdog.Durability  `json:"durability"`
 	Next       *watchdog.Durability `json:"next_durability,omitempty"`
+	Paused     *watchdog.Pause      `json:"paused,omitempty"`
 	Leader     string               `json:"leader,omitempty"`
 	Reason     watchdog.Reason      `json:"reason"`
 	Since      time.Time            `json:"since"`
@@ -126,7 +127,7 @@ func statusOf(s Snapshot, options Options) Status {
 		if r := c.Record; r != nil {
 			status.Record = &RecordStatus{
 				Term: r.Term, Seq: r.Seq, Phase: r.Phase, Primary: r.Primary, Taken: r.Taken, Timeline: r.Timeline,
-				Members: r.Members, Durability: r.Durability, Next: r.Next, Leader: c.Leader, Reason: r.Reason, Since: r.Since,
+				Members: r.Members, Durability: r.Durability, Next: r.Next, Paused: r.Paused, Leader: c.Leader, Reason: r.Reason, Since: r.Since,
 				ReadAgeMS: ageMS(s, v.ReadAt),
 			}
 		}

@@ -241,7 +241,7 @@ func (s *Sidecar) turn(ctx context.Context) error {
 func (s *Sidecar) buildView() watchdog.View {
 	now, k, st := s.now(), s.journal.read(), &s.state
 	v := watchdog.View{
-		Now: now, Me: s.options.Identity, Policy: s.policy(), Server: st.server, Trust: st.trust, Cluster: st.cluster,
+		Now: now, Wall: s.options.Clock.Wall(), Me: s.options.Identity, Policy: s.policy(), Server: st.server, Trust: st.trust, Cluster: st.cluster,
 		ReadAt: st.readAt, ReadGap: st.readGap, Peers: make(map[string]watchdog.Peer, len(st.peers)), Flight: st.inFlight, Memory: st.memory, Abstain: st.abstain,
 	}
 	st.readGap = false
