@@ -8,6 +8,8 @@ func commands() []*cli.Command {
 		runCommand(),
 		demoCommand(),
 		statusCommand(),
+		membersCommand(),
+		eventsCommand(),
 		historyCommand(),
 		explainCommand(),
 		switchoverCommand(),

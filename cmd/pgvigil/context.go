@@ -35,7 +35,7 @@ func contextCommand() *cli.Command {
 				},
 			},
 			{
-				Name: "use", Usage: "make one of them the current one", ArgsUsage: "NAME", Flags: []cli.Flag{contextsFlag()},
+				Name: "use", Usage: "make one of them the current one", ArgsUsage: "CONTEXT", Flags: []cli.Flag{contextsFlag()},
 				Action: func(c *cli.Context) error {
 					if c.NArg() != 1 {
 						return fail(exitUsage, errors.New("give the name of one context: pgvigil context list shows them"))

@@ -54,7 +54,7 @@ func explainTerm(c *cli.Context, o *operator) error {
 	if len(events) == 0 {
 		return fail(exitNotFound, fmt.Errorf("nothing is known of term %d: pgvigil history lists what is", term))
 	}
-	return writeHistory(o.out, events, o.form)
+	return historyFeed(o).print(events)
 }
 
 // explanation is what explain says of now. Its JSON is stable.

@@ -52,7 +52,7 @@ func configFlags(keys ...[]keyFlag) []cli.Flag {
 // clientFlags say how a command finds its cluster.
 func clientFlags() []cli.Flag {
 	return append([]cli.Flag{
-		&cli.StringFlag{Name: "context", Usage: "`NAME` of a cluster in the file of contexts (default: the one in PGVIGIL_CONTEXT, else the file's current one)"},
+		&cli.StringFlag{Name: "context", Usage: "`CONTEXT`: the cluster of that name in the file of contexts (default: the one in PGVIGIL_CONTEXT, else the file's current one)"},
 		contextsFlag(),
 	}, configFlags(storeFlags)...)
 }

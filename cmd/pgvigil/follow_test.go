@@ -26,6 +26,16 @@ func (r *reads) Events(context.Context, int) ([]watchdog.Event, error) {
 	return answer, nil
 }
 
+// onlyEvents is a store of which nothing else is asked.
+type onlyEvents struct {
+	store
+	eventSource
+}
+
+func (o onlyEvents) Events(ctx context.Context, newest int) ([]watchdog.Event, error) {
+	return o.eventSource.Events(ctx, newest)
+}
+
 func TestFollowingTellsEachEventOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		one := watchdog.Event{Term: 1, Seq: 1, Kind: watchdog.EventAdopted, Message: "the first", Time: began}
@@ -34,10 +44,10 @@ func TestFollowingTellsEachEventOnce(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 		defer cancel()
 		var out bytes.Buffer
-		if err := follow(ctx, &out, source, []watchdog.Event{one}, asTable); err != nil {
+		if err := historyFeed(&operator{store: onlyEvents{eventSource: source}, out: &out, form: asTable}).follow(ctx, []watchdog.Event{one}); err != nil {
 			t.Fatal(err)
 		}
-		for _, words := range []string{"the first", "the second", "etcd does not answer"} {
+		for _, words := range []string{"the first", "the second", "no answer: no route"} {
 			if n := strings.Count(out.String(), words); n != 1 {
 				t.Errorf("%q stands there %d times:\n%s", words, n, out.String())
 			}

@@ -28,21 +28,26 @@ func TestHistoryInText(t *testing.T) {
 		{Term: 2, Seq: 6, Time: began.Add(91 * time.Minute), Kind: watchdog.EventTaken, Reason: watchdog.ReasonNamed},
 	}
 	golden(t, "history/hand-over.txt", renderHistory(events, time.UTC))
-	golden(t, "history/empty.txt", renderHistory(nil, time.UTC))
 }
 
 func TestHistoryInJSON(t *testing.T) {
 	var b strings.Builder
-	if err := writeHistory(&b, nil, asJSON); err != nil || b.String() != "[]\n" {
+	history := historyFeed(&operator{out: &b, form: asJSON})
+	if err := history.print(nil); err != nil || b.String() != "[]\n" {
 		t.Errorf("no events: %q, %v", b.String(), err)
 	}
 	b.Reset()
 	event := watchdog.Event{Term: 2, Seq: 5, Time: began, Member: "node1", Kind: watchdog.EventTaken, Reason: watchdog.ReasonNamed, Message: "x"}
-	if err := writeHistory(&b, []watchdog.Event{event}, asJSON); err != nil {
+	if err := history.print([]watchdog.Event{event}); err != nil {
 		t.Fatal(err)
 	}
 	var back []watchdog.Event
 	if err := json.Unmarshal([]byte(b.String()), &back); err != nil || len(back) != 1 || back[0].Seq != 5 {
 		t.Errorf("%v %v", back, err)
+	}
+	b.Reset()
+	history.form = asTable
+	if err := history.print(nil); err != nil || !strings.Contains(b.String(), "nothing") {
+		t.Errorf("nothing happened: %q, %v", b.String(), err)
 	}
 }

@@ -7,13 +7,11 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"os"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/urfave/cli/v2"
-	"golang.org/x/sys/unix"
 
 	"github.com/pgvigil/pgvigil/watchdog"
 	"github.com/pgvigil/pgvigil/watchdog/api"
@@ -29,9 +27,9 @@ func statusCommand() *cli.Command {
 	return operatorCommand(&cli.Command{
 		Name:  "status",
 		Usage: "show the cluster: who is primary, who follows, what is wrong",
-		Flags: []cli.Flag{&cli.BoolFlag{Name: "watch", Aliases: []string{"w"}, Usage: "show it again each second, until interrupted"}},
+		Flags: []cli.Flag{&cli.BoolFlag{Name: "watch", Aliases: []string{"w"}, Usage: "show it again each second, until interrupted"}, noColourFlag()},
 	}, func(c *cli.Context, o *operator) error {
-		s := &statusView{operator: o, asker: newAsker(), terminal: isTerminal(o.out)}
+		s := &statusView{operator: o, asker: newAsker(), terminal: isTerminal(o.out), paint: paletteFor(c, o.out)}
 		if c.Bool("watch") {
 			return s.watch(c.Context)
 		}
@@ -39,7 +37,7 @@ func statusCommand() *cli.Command {
 		if err != nil {
 			return err
 		}
-		return o.form.show(o.out, r, func() string { return renderStatus(r, time.Now(), s.palette()) })
+		return o.form.show(o.out, r, func() string { return renderStatus(r, time.Now(), s.paint) })
 	})
 }
 
@@ -47,6 +45,7 @@ type statusView struct {
 	*operator
 	asker    *http.Client
 	terminal bool
+	paint    palette
 }
 
 // watch shows the report until ctx ends: in place on a terminal, else one after the other. An etcd that does not answer is
@@ -80,9 +79,9 @@ func (s *statusView) show(r report, failed error, first bool) error {
 		now := time.Now()
 		text := now.Format(time.DateTime) + "   "
 		if failed != nil {
-			text += "cluster " + s.cfg.Cluster + "\n\n" + s.palette().of(broken, failed.Error()) + "\n"
+			text += "cluster " + s.cfg.Cluster + "\n\n" + s.paint.of(broken, failed.Error()) + "\n"
 		} else {
-			text += renderStatus(r, now, s.palette())
+			text += renderStatus(r, now, s.paint)
 		}
 		return frame(text, s.terminal, first)
 	})
@@ -98,10 +97,6 @@ func frame(text string, terminal, first bool) string {
 		begin = "\x1b[2J\x1b[H"
 	}
 	return begin + strings.ReplaceAll(text, "\n", "\x1b[K\n") + "\x1b[J"
-}
-
-func (s *statusView) palette() palette {
-	return palette(s.terminal && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb")
 }
 
 // look reads the cluster and asks all members at once.
@@ -169,13 +164,4 @@ func brief(err error) string {
 		err = inner
 	}
 	return err.Error()
-}
-
-func isTerminal(w io.Writer) bool {
-	f, ok := w.(*os.File)
-	if !ok {
-		return false
-	}
-	_, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS)
-	return err == nil
 }

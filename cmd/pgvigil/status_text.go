@@ -153,14 +153,3 @@ func trimLines(text string) string {
 	}
 	return strings.Join(lines, "\n")
 }
-
-// palette colours the one line, on terminals that can.
-type palette bool
-
-func (p palette) of(h health, text string) string {
-	if !p {
-		return text
-	}
-	colour := map[health]string{healthy: "32", degraded: "33", broken: "31"}[h]
-	return "\x1b[1;" + colour + "m" + text + "\x1b[0m"
-}

@@ -60,6 +60,12 @@ func labels(cluster string, term watchdog.Term, kind watchdog.EventKind, s Sever
 	}
 }
 
+// SeverityOf says how urgent an event is.
+func SeverityOf(e watchdog.Event) Severity {
+	severity, _ := judge(e)
+	return severity
+}
+
 // judge says how urgent an event is, and whether what it tells of lasts until another event ends it. What an operator asked
 // for wakes nobody.
 func judge(e watchdog.Event) (s Severity, lasts bool) {
