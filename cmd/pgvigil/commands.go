@@ -20,6 +20,8 @@ func commands() []*cli.Command {
 		contextCommand(),
 		alertCommand(),
 		hooksCommand(),
+		completionCommand(),
+		completeCommand(),
 		versionCommand(),
 	}
 }

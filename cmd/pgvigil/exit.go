@@ -29,7 +29,7 @@ var exitCodes = []struct {
 	{exitFailure, "something failed that has no code of its own"},
 	{exitUsage, "wrong flags or arguments"},
 	{exitConfig, "the configuration is wrong or incomplete"},
-	{exitEtcd, "etcd could not be reached, or did not let us in"},
+	{exitEtcd, "etcd, or the API that stands for it, could not be reached or did not let us in"},
 	{exitPostgres, "PostgreSQL: no data directory, wrong password, programs not found, ..."},
 	{exitRefused, "refused by the cluster: name in use, another system identifier, two primaries"},
 	{exitNotFound, "there is no such cluster"},

@@ -93,6 +93,20 @@ func TestExitCodesOfErrors(t *testing.T) {
 	}
 }
 
+func TestTheReadmeListsTheExitCodes(t *testing.T) {
+	readme, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var rows strings.Builder
+	for _, e := range exitCodes {
+		fmt.Fprintf(&rows, "| %d | %s |\n", e.code, e.meaning)
+	}
+	if listed := strings.ReplaceAll(string(readme), "`", ""); !strings.Contains(listed, rows.String()) {
+		t.Errorf("README.md does not have this table:\n%s", rows.String())
+	}
+}
+
 func TestTheClockGoesOn(t *testing.T) {
 	first := clock{}.Now()
 	if second := (clock{}).Now(); first <= 0 || second < first {
