@@ -2,7 +2,6 @@ package sidecar
 
 import (
 	"context"
-	"slices"
 	"time"
 
 	"github.com/pgvigil/pgvigil/watchdog"
@@ -32,11 +31,11 @@ func (p *promotion) enforceNext(ctx context.Context) error {
 	return nil
 }
 
-// awaitCopies waits until k of the next voters have the WAL that we have, so that no reader of the new primary sees a row that
-// a further failover could lose. They follow us since we were named; a ballot that reaches as far is as good.
+// awaitCopies waits until enough of the next voters have the WAL that we have. They follow us since we were named.
 func (p *promotion) awaitCopies(ctx context.Context) error {
-	r := p.view.Cluster.Record
-	if r.Next == nil || p.couldCopy(*r) < r.Next.K {
+	cluster := p.view.Cluster
+	wanted := cluster.CopiesWanted()
+	if wanted == 0 {
 		return nil
 	}
 	bounded, cancel := context.WithTimeout(ctx, copyWait)
@@ -45,36 +44,12 @@ func (p *promotion) awaitCopies(ctx context.Context) error {
 	for bounded.Err() == nil {
 		server, alive := p.options.Postgres.Observe(bounded)
 		end := max(server.Received, server.Replayed)
-		if alive && end == before && p.copies(*r, server, end) >= r.Next.K { // replay of the tail has come to its end
+		if alive && end == before && cluster.Copies(server, end) >= wanted { // replay of the tail has come to its end
 			return nil
 		}
 		before = end
 		pause(bounded, copyTick)
 	}
-	p.log.Warn("promoting before the next voters have the WAL", "voters", r.Next.Voters, "k", r.Next.K)
+	p.log.Warn("promoting before the next voters have the WAL", "voters", cluster.Record.Next.Voters, "k", cluster.Record.Next.K)
 	return bounded.Err()
-}
-
-// couldCopy counts the next voters that are alive; the old primary is not, yet.
-func (p *promotion) couldCopy(r watchdog.Record) (n int) {
-	for _, name := range r.Next.Voters {
-		if _, alive := p.view.Cluster.Members[name]; alive && (r.Tail == nil || r.Tail.From != name) {
-			n++
-		}
-	}
-	return n
-}
-
-// copies counts the next voters that have all up to end.
-func (p *promotion) copies(r watchdog.Record, server watchdog.Server, end watchdog.LSN) (n int) {
-	for _, name := range r.Next.Voters {
-		streams := slices.ContainsFunc(server.Standbys, func(d watchdog.Downstream) bool {
-			return d.Name == name && d.Term == r.Term && d.Flushed >= end
-		})
-		b, cast := p.view.Cluster.Ballots[name]
-		if streams || cast && b.Exact && !b.Withdrawn && b.End >= end && b.Timeline == server.Timeline {
-			n++
-		}
-	}
-	return n
 }
