@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -240,16 +241,26 @@ func sorted(names []string) []string {
 // ErrTrustPolicy: the policy's times of trust hold for all members at one instant, or two primaries could live at once.
 var ErrTrustPolicy = errors.New("ttl, fence_deadline, fence_time and clock_error say how long a primary is trusted, and are not changed while one is: they are those of the member that creates the cluster")
 
-// PolicyChange puts another policy in force for all members, with the event that tells of it.
-func PolicyChange(c Cluster, next Policy, message string) (Change, error) {
+// PolicyChange puts another policy in force for all members, with the event that tells what changes.
+func PolicyChange(c Cluster, next Policy) (Change, error) {
 	if err := next.Validate(); err != nil {
 		return Change{}, err
 	}
-	if old := c.Policy; old != nil && (old.TTL != next.TTL || old.FenceDeadline != next.FenceDeadline || old.FenceTime != next.FenceTime || old.ClockError != next.ClockError) {
+	old := *c.Policy
+	if old.TTL != next.TTL || old.FenceDeadline != next.FenceDeadline || old.FenceTime != next.FenceTime || old.ClockError != next.ClockError {
 		return Change{}, ErrTrustPolicy
 	}
-	change := TellChange(c, EventPolicy, ReasonPolicy, message)
+	differences, err := PolicyDiff(old, next)
+	if err != nil {
+		return Change{}, err
+	}
+	words, facts := []string{}, map[string]string{}
+	for _, d := range differences {
+		words, facts[d.Key] = append(words, d.String()), d.change()
+	}
+	change := TellChange(c, EventPolicy, ReasonPolicy, "policy: "+strings.Join(words, ", "))
 	change.Policy, change.If.PolicyRev = &next, rev(c.PolicyRev)
+	change.Event.Facts = facts
 	return change, nil
 }
 

@@ -174,7 +174,7 @@ func valuesOf(ctx context.Context, kind string, line []string) []string {
 	case "OBSTACLE":
 		return []string{"archive", "logical", "prepared", "transactions"}
 	case "KEY=VALUE":
-		keys, _, _ := policyKeys(watchdog.DefaultPolicy())
+		keys, _, _ := watchdog.PolicyValues(watchdog.DefaultPolicy())
 		for i := range keys {
 			keys[i] += "="
 		}

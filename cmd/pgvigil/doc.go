@@ -32,9 +32,9 @@
 //
 //   - read, readRecord, readPolicy, events: one bounded look, its errors with what to do and an exit code;
 //   - confirm: asks the person;
-//   - apply: makes a change of the record that is judged on what it is, and judges again if that changes in between;
-//   - ask: puts an operation into the record by watchdog.AskChange, which is where it is refused;
-//   - perform: asks, waits for the end by what judge finds in the events, prints the outcome, fails where nothing came of it;
+//   - request: asks for what a watchdog.Request can hold, and watchdog makes a change of; whatever it is, it goes through etcd or
+//     a member's API alike, and is refused there. What is new to ask for is a kind of Operation, or a part of Request;
+//   - perform: asks for an operation, waits for the end by what judge finds in the events, prints the outcome, fails where nothing came of it;
 //   - form.show: prints a value as JSON or YAML, or what the function makes of it for people. Every command that prints
 //     data prints it so.
 //

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/pgvigil/pgvigil/watchdog"
-	"github.com/pgvigil/pgvigil/watchdog/sidecar"
 )
 
 // lookEvery is how often it is looked for the end of an operation.
@@ -47,42 +46,10 @@ func asker() string {
 	return user + " on " + host
 }
 
-// ask puts the operation into the record; a change of the record in between only has it read again.
-func (o *operator) ask(ctx context.Context, op watchdog.Operation) error {
-	_, err := o.apply(ctx, func(c watchdog.Cluster) (watchdog.Change, error) { return watchdog.AskChange(c, op) })
-	return err
-}
-
-// apply makes the change of the record that is judged on what the cluster is, and again if it changes in between. It returns
-// the record's new sequence number.
-func (o *operator) apply(ctx context.Context, judge func(watchdog.Cluster) (watchdog.Change, error)) (seq uint64, err error) {
-	for range 5 {
-		cluster, err := o.read(ctx)
-		if err != nil {
-			return 0, err
-		}
-		change, err := judge(cluster)
-		if err != nil {
-			return 0, fail(exitRefused, err)
-		}
-		stamp(&change)
-		bounded, cancel := context.WithTimeout(ctx, readBound)
-		_, err = o.store.Apply(bounded, change)
-		cancel()
-		switch {
-		case err == nil:
-			return change.Record.Seq, nil
-		case !errors.Is(err, sidecar.ErrCompareLost):
-			return 0, fail(exitEtcd, fmt.Errorf("ask for it: %w: see with pgvigil history whether it was", err))
-		}
-	}
-	return 0, fail(exitRefused, errors.New("the cluster changes too often just now: try again"))
-}
-
 // perform asks for the operation, waits so long for its end (0: not at all) and prints what came of it, by what judge finds in
 // the events. It fails where nothing came of it.
 func (o *operator) perform(ctx context.Context, op watchdog.Operation, wait time.Duration, judge func([]watchdog.Event) (outcome, bool)) error {
-	if err := o.ask(ctx, op); err != nil {
+	if _, err := o.request(ctx, watchdog.Request{Operation: &op}); err != nil {
 		return err
 	}
 	if wait == 0 {
@@ -126,19 +93,4 @@ func (o *operator) await(ctx context.Context, id string, wait time.Duration, jud
 
 func (o *operator) tell(result outcome) error {
 	return o.form.show(o.out, result, func() string { return result.Message + "\n" })
-}
-
-// stamp adds who writes a change by hand, and when.
-func stamp(c *watchdog.Change) {
-	now := time.Now()
-	if c.Record != nil {
-		r := *c.Record
-		r.Since = now
-		c.Record = &r
-	}
-	if c.Event != nil {
-		e := *c.Event
-		e.Time, e.Member = now, asker()
-		c.Event = &e
-	}
 }

@@ -13,7 +13,9 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/pgvigil/pgvigil/cmd/pgvigil/config"
+	"github.com/pgvigil/pgvigil/election"
 	"github.com/pgvigil/pgvigil/watchdog"
+	"github.com/pgvigil/pgvigil/watchdog/request"
 )
 
 // readBound is for one look at the cluster.
@@ -23,8 +25,17 @@ const readBound = 5 * time.Second
 type store interface {
 	eventSource
 	Read(ctx context.Context) (watchdog.Cluster, error)
-	Apply(ctx context.Context, change watchdog.Change) (int64, error)
+	// Ask puts a request into the record: request.ErrRefused and ErrUnread, or the outcome is unknown.
+	// It returns the record's new sequence number.
+	Ask(ctx context.Context, r watchdog.Request) (seq uint64, err error)
 	Close() error
+}
+
+// etcdStore is etcd itself.
+type etcdStore struct{ *election.Client }
+
+func (s etcdStore) Ask(ctx context.Context, r watchdog.Request) (uint64, error) {
+	return request.Ask(ctx, s.Client, r, time.Now)
 }
 
 // operator is a command at work on a cluster.
@@ -65,11 +76,11 @@ func openOperator(c *cli.Context) (*operator, error) {
 	if err != nil {
 		return nil, err
 	}
-	store, err := openStore(cfg.Config, slog.New(slog.DiscardHandler))
+	client, err := openStore(cfg.Config, slog.New(slog.DiscardHandler))
 	if err != nil {
 		return nil, err
 	}
-	return &operator{cfg: cfg, store: store, in: c.App.Reader, out: c.App.Writer, form: form}, nil
+	return &operator{cfg: cfg, store: etcdStore{client}, in: c.App.Reader, out: c.App.Writer, form: form}, nil
 }
 
 // read is one consistent look at a cluster that exists. Its record may be unreadable.
@@ -114,6 +125,23 @@ func (o *operator) events(ctx context.Context, newest int) ([]watchdog.Event, er
 }
 
 func (o *operator) unreachable(err error) error { return unreachable(o.cfg.Config, err) }
+
+// request asks the cluster for something, and returns the record's sequence number with which it is asked for.
+func (o *operator) request(ctx context.Context, r watchdog.Request) (seq uint64, err error) {
+	bounded, cancel := context.WithTimeout(ctx, readBound)
+	defer cancel()
+	r.By = asker()
+	switch seq, err = o.store.Ask(bounded, r); {
+	case err == nil:
+		return seq, nil
+	case errors.Is(err, request.ErrRefused):
+		return 0, fail(exitRefused, err)
+	case errors.Is(err, request.ErrUnread):
+		return 0, o.unreachable(err)
+	default:
+		return 0, fail(exitEtcd, fmt.Errorf("ask for it: %w: see with pgvigil history whether it was", err))
+	}
+}
 
 // confirm asks the person unless it is sure already.
 func (o *operator) confirm(question string, sure bool) error {

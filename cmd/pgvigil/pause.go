@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -39,7 +38,7 @@ func pause(c *cli.Context, o *operator) error {
 	if err != nil {
 		return fail(exitUsage, err)
 	}
-	return o.pause(c.Context, watchdog.Pause{By: asker(), Reason: c.String("reason"), For: watchdog.Duration(lasting)}, c.Bool("replace"))
+	return o.pause(c.Context, watchdog.Pause{Reason: c.String("reason"), For: watchdog.Duration(lasting)}, c.Bool("replace"))
 }
 
 // pauseLength reads a length; 0 is for ever.
@@ -62,37 +61,38 @@ type pausing struct {
 }
 
 func (o *operator) pause(ctx context.Context, asked watchdog.Pause, replace bool) error {
-	var p pausing
-	seq, err := o.apply(ctx, func(c watchdog.Cluster) (watchdog.Change, error) {
-		asked.Since = time.Now().Round(time.Millisecond)
-		change, err := watchdog.AskPause(c, asked, replace)
-		if err != nil {
-			return change, fmt.Errorf("%w; pgvigil resume ends it, and --replace puts another in its place", err)
-		}
-		p.Paused, p.Message = change.Record.Paused, change.Record.Paused.String(asked.Since)
-		return change, nil
-	})
+	cluster, err := o.readRecord(ctx)
 	if err != nil {
 		return err
+	}
+	if standing := cluster.Record.Paused; standing != nil && !replace {
+		return fail(exitRefused, fmt.Errorf("it is %s already; pgvigil resume ends it, and --replace puts another in its place", standing.String(time.Now())))
+	}
+	asked.Since = time.Now().Round(time.Millisecond)
+	seq, err := o.request(ctx, watchdog.Request{Pause: &watchdog.PauseRequest{Pause: asked, Replace: replace}})
+	if err != nil {
+		return err
+	}
+	if cluster, err = o.readRecord(ctx); err != nil {
+		return err
+	}
+	p := pausing{Paused: cluster.Record.Paused, Message: "paused, and resumed by another since"}
+	if p.Paused != nil {
+		p.Message = p.Paused.String(asked.Since)
 	}
 	return o.tellPausing(ctx, p, seq)
 }
 
-// errNotPaused says that there is nothing to resume.
-var errNotPaused = errors.New("the cluster is not paused")
-
 func (o *operator) resume(ctx context.Context) error {
-	seq, err := o.apply(ctx, func(c watchdog.Cluster) (watchdog.Change, error) {
-		change, paused := watchdog.AskResume(c, asker())
-		if !paused {
-			return change, errNotPaused
-		}
-		return change, nil
-	})
-	switch {
-	case errors.Is(err, errNotPaused):
-		return o.tellPausing(ctx, pausing{Message: errNotPaused.Error()}, 0)
-	case err != nil:
+	cluster, err := o.readRecord(ctx)
+	if err != nil {
+		return err
+	}
+	if cluster.Record.Paused == nil {
+		return o.tellPausing(ctx, pausing{Message: watchdog.ErrNotPaused.Error()}, 0)
+	}
+	seq, err := o.request(ctx, watchdog.Request{Resume: true})
+	if err != nil {
 		return err
 	}
 	return o.tellPausing(ctx, pausing{Message: "resumed"}, seq)

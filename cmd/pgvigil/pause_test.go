@@ -9,6 +9,7 @@ import (
 
 	"github.com/pgvigil/pgvigil/cmd/pgvigil/config"
 	"github.com/pgvigil/pgvigil/watchdog"
+	"github.com/pgvigil/pgvigil/watchdog/request"
 	"github.com/pgvigil/pgvigil/watchdog/sidecar"
 )
 
@@ -21,6 +22,10 @@ type held struct {
 func (h *held) Read(context.Context) (watchdog.Cluster, error)        { return h.cluster, nil }
 func (h *held) Events(context.Context, int) ([]watchdog.Event, error) { return nil, nil }
 func (h *held) Close() error                                          { return nil }
+
+func (h *held) Ask(ctx context.Context, r watchdog.Request) (uint64, error) {
+	return request.Ask(ctx, h, r, time.Now)
+}
 
 func (h *held) Apply(_ context.Context, c watchdog.Change) (int64, error) {
 	if h.overtaken > 0 {
@@ -35,11 +40,11 @@ func TestPauseAndResume(t *testing.T) {
 	store, out := &held{cluster: well().cluster, overtaken: 2}, &bytes.Buffer{}
 	store.cluster.Members = nil // nobody to be waited for
 	p := &operator{cfg: config.Client{Config: config.Config{Cluster: "orders"}}, store: store, out: out, form: asTable}
-	ask := watchdog.Pause{By: "alice", For: watchdog.Duration(time.Hour)}
-	if err := p.pause(t.Context(), ask, false); err != nil || out.String() != "paused for another 1h0m0s by alice\n" {
+	ask := watchdog.Pause{For: watchdog.Duration(time.Hour)}
+	if err := p.pause(t.Context(), ask, false); err != nil || out.String() != "paused for another 1h0m0s by "+asker()+"\n" {
 		t.Errorf("%q %v", out, err)
 	}
-	if err := p.pause(t.Context(), ask, false); codeOf(err) != exitRefused || !strings.Contains(err.Error(), "by alice already") {
+	if err := p.pause(t.Context(), ask, false); codeOf(err) != exitRefused || !strings.Contains(err.Error(), "already; pgvigil resume ends it") {
 		t.Errorf("twice: %v", err)
 	}
 	if err := p.resume(t.Context()); err != nil || store.cluster.Record.Paused != nil {

@@ -1,21 +1,18 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"maps"
-	"slices"
 	"strings"
+	"time"
 
 	"github.com/urfave/cli/v2"
 
 	"github.com/pgvigil/pgvigil/cmd/pgvigil/config"
 	"github.com/pgvigil/pgvigil/watchdog"
-	"github.com/pgvigil/pgvigil/watchdog/sidecar"
 )
 
 func configCommand() *cli.Command {
@@ -33,23 +30,16 @@ func configCommand() *cli.Command {
 			operatorCommand(&cli.Command{
 				Name: "set", Usage: "change it on the running cluster", ArgsUsage: "KEY=VALUE ...",
 				Description: "For example: pgvigil config set durability=quorum k=1\nThe members take it over as soon as they have read it.",
-			}, func(c *cli.Context, o *operator) error {
-				if c.NArg() == 0 {
-					return fail(exitUsage, errors.New("nothing to set: give KEY=VALUE, such as durability=quorum; pgvigil config show lists the keys"))
-				}
-				cluster, err := o.readPolicy(c.Context)
-				if err != nil {
-					return err
-				}
-				return setPolicy(c.Context, o.out, o.store, cluster, c.Args().Slice())
-			}),
+			}, setPolicy),
+			operatorCommand(&cli.Command{
+				Name: "edit", Usage: "change it in an editor ($VISUAL, $EDITOR, else vi)", Flags: []cli.Flag{yesFlag()},
+				Description: "What changes is shown, and asked about, before it is written. It is not written if another has changed it meanwhile.",
+			}, editPolicy),
+			operatorCommand(&cli.Command{
+				Name: "history", Usage: "list who changed what, and when", Flags: []cli.Flag{numberFlag(0, "all that are kept")},
+			}, func(c *cli.Context, o *operator) error { return policyFeed(o).run(c, o) }),
 		},
 	}
-}
-
-// applier makes changes in etcd.
-type applier interface {
-	Apply(ctx context.Context, change watchdog.Change) (int64, error)
 }
 
 // readPolicy reads a cluster that has a policy.
@@ -61,110 +51,100 @@ func (o *operator) readPolicy(ctx context.Context) (watchdog.Cluster, error) {
 	return cluster, err
 }
 
-// policyKeys are the policy as keys, in the order of its fields, and values.
-func policyKeys(p watchdog.Policy) (order []string, values map[string]any, err error) {
-	data, err := json.Marshal(p)
-	if err != nil {
-		return nil, nil, err
-	}
-	if err := json.Unmarshal(data, &values); err != nil {
-		return nil, nil, err
-	}
-	decoder := json.NewDecoder(bytes.NewReader(data))
-	for {
-		token, err := decoder.Token()
-		if errors.Is(err, io.EOF) {
-			return order, values, nil
-		}
-		if err != nil {
-			return nil, nil, err
-		}
-		key, is := token.(string)
-		if _, named := values[key]; is && named && !slices.Contains(order, key) {
-			order = append(order, key)
-		}
-	}
-}
-
 func showPolicy(w io.Writer, p watchdog.Policy, form form) error {
-	order, values, err := policyKeys(p)
+	order, values, err := watchdog.PolicyValues(p)
 	if err != nil {
 		return err
 	}
 	return form.show(w, p, func() string {
 		var b strings.Builder
 		for _, key := range order {
-			fmt.Fprintf(&b, "%-17s %s\n", key, plain(values[key]))
+			fmt.Fprintf(&b, "%-17s %s\n", key, watchdog.PolicyText(values[key]))
 		}
 		return b.String()
 	})
 }
 
-func plain(value any) string {
-	if number, is := value.(float64); is && number == float64(int64(number)) {
-		return fmt.Sprint(int64(number))
+func setPolicy(c *cli.Context, o *operator) error {
+	if c.NArg() == 0 {
+		return fail(exitUsage, errors.New("nothing to set: give KEY=VALUE, such as durability=quorum; pgvigil config show lists the keys"))
 	}
-	return fmt.Sprint(value)
-}
-
-// setPolicy changes keys, shows what changes, and writes it if nobody else has written meanwhile.
-func setPolicy(ctx context.Context, w io.Writer, store applier, cluster watchdog.Cluster, assignments []string) error {
-	next, changed, err := assign(*cluster.Policy, assignments)
+	cluster, err := o.readPolicy(c.Context)
+	if err != nil {
+		return err
+	}
+	next, err := assign(*cluster.Policy, c.Args().Slice())
 	if err != nil {
 		return fail(exitUsage, err)
 	}
-	if len(changed) == 0 {
-		fmt.Fprintln(w, "nothing changes: the policy says so already")
-		return nil
-	}
-	change, err := watchdog.PolicyChange(cluster, next, "policy: "+strings.Join(changed, ", "))
-	if err != nil {
-		return fail(exitRefused, err)
-	}
-	stamp(&change)
-	switch _, err = store.Apply(ctx, change); {
-	case errors.Is(err, sidecar.ErrCompareLost):
-		return fail(exitRefused, errors.New("the cluster changed meanwhile, and nothing was written: try again"))
-	case err != nil:
-		return fail(exitEtcd, fmt.Errorf("write the policy: %w: see with pgvigil config show whether it was written", err))
-	}
-	fmt.Fprintln(w, strings.Join(changed, "\n"))
-	return nil
+	return o.changePolicy(c.Context, cluster, next, true)
 }
 
-// assign puts KEY=VALUEs into a policy, and says what changed.
-func assign(p watchdog.Policy, assignments []string) (next watchdog.Policy, changed []string, err error) {
-	order, values, err := policyKeys(p)
+// policyChange is what is printed of a change. Its JSON is stable.
+type policyChange struct {
+	Changes []watchdog.Difference `json:"changes"`
+	Written bool                  `json:"written"`
+}
+
+// changePolicy shows what changes and, if the person is sure, writes it, unless another has changed it since cluster was read.
+func (o *operator) changePolicy(ctx context.Context, cluster watchdog.Cluster, next watchdog.Policy, sure bool) error {
+	differences, err := watchdog.PolicyDiff(*cluster.Policy, next)
 	if err != nil {
-		return next, nil, err
+		return err
 	}
-	before := maps.Clone(values)
+	if len(differences) == 0 {
+		return o.form.show(o.out, policyChange{Changes: []watchdog.Difference{}}, func() string { return "nothing changes: the policy says so already\n" })
+	}
+	if o.form == asTable {
+		for _, d := range differences {
+			fmt.Fprintln(o.out, d)
+		}
+	}
+	if err := o.confirm(fmt.Sprintf("Write this to the policy of %s?", o.cfg.Cluster), sure); err != nil {
+		return err
+	}
+	_, values, err := watchdog.PolicyValues(next)
+	if err != nil {
+		return err
+	}
+	set := map[string]any{}
+	for _, d := range differences {
+		set[d.Key] = values[d.Key]
+	}
+	data, err := json.Marshal(set)
+	if err != nil {
+		return err
+	}
+	if _, err := o.request(ctx, watchdog.Request{Policy: &watchdog.PolicyRequest{Set: data, Revision: cluster.PolicyRev}}); err != nil {
+		return err
+	}
+	return o.form.show(o.out, policyChange{differences, true}, func() string { return "written\n" })
+}
+
+// assign puts KEY=VALUEs into a policy.
+func assign(p watchdog.Policy, assignments []string) (next watchdog.Policy, err error) {
+	order, values, err := watchdog.PolicyValues(p)
+	if err != nil {
+		return next, err
+	}
 	for _, assignment := range assignments {
 		key, text, found := strings.Cut(assignment, "=")
 		if !found {
-			return next, nil, fmt.Errorf("%q is no KEY=VALUE", assignment)
+			return next, fmt.Errorf("%q is no KEY=VALUE", assignment)
 		}
 		old, known := values[key]
 		if !known {
-			return next, nil, fmt.Errorf("there is no policy key %q%s: pgvigil config show lists them", key, config.DidYouMean(key, order))
+			return next, fmt.Errorf("there is no policy key %q%s: pgvigil config show lists them", key, config.DidYouMean(key, order))
 		}
 		if values[key], err = like(old, text); err != nil {
-			return next, nil, fmt.Errorf("%s: %w", key, err)
+			return next, fmt.Errorf("%s: %w", key, err)
 		}
 	}
 	data, err := json.Marshal(values)
 	if err != nil {
-		return next, nil, err
+		return next, err
 	}
-	if next, err = watchdog.DecodePolicy(data); err != nil {
-		return next, nil, err
-	}
-	for _, key := range order {
-		if was, is := plain(before[key]), plain(values[key]); was != is {
-			changed = append(changed, fmt.Sprintf("%s %s → %s", key, was, is))
-		}
-	}
-	return next, changed, nil
+	return watchdog.DecodePolicy(data)
 }
 
 // like reads a value of the same type as the old one.
@@ -186,4 +166,31 @@ func like(old any, text string) (any, error) {
 		return number, nil
 	}
 	return text, nil
+}
+
+// changedPolicy is one line of the history of the policy. Its JSON is stable.
+type changedPolicy struct {
+	Time    time.Time         `json:"time"`
+	By      string            `json:"by"`
+	Changes map[string]string `json:"changes"` // key → "was → is"
+	Message string            `json:"message"`
+}
+
+// policyFeed prints the changes of the policy.
+func policyFeed(o *operator) *feed {
+	return &feed{
+		source: o.store, out: o.out, form: o.form,
+		wanted: func(e watchdog.Event) bool { return e.Kind == watchdog.EventPolicy },
+		value: func(e watchdog.Event) any {
+			if e.Facts == nil {
+				e.Facts = map[string]string{}
+			}
+			return changedPolicy{e.Time, e.Member, e.Facts, e.Message}
+		},
+		text: func(e watchdog.Event) string { return policyLine(e, time.Local) },
+	}
+}
+
+func policyLine(e watchdog.Event, zone *time.Location) string {
+	return fmt.Sprintf("%s  %-20s  %s\n", e.Time.In(zone).Format(time.DateTime), e.Member, strings.TrimPrefix(e.Message, "policy: "))
 }
