@@ -43,3 +43,39 @@ func (c *Client) MoveAlertCursor(ctx context.Context, sink string, to alert.Curs
 	}
 	return c.commit(ctx, "move alert cursor", plan, 0)
 }
+
+// Outbox returns the events that were written after the revision, by the order in which etcd created them.
+func (c *Client) Outbox(ctx context.Context, after int64, limit int) (alert.Page, error) {
+	events := c.layout.Events()
+	since := []clientv3.OpOption{clientv3.WithPrefix(), clientv3.WithMinCreateRev(after + 1)}
+	end := func(order clientv3.SortOrder) clientv3.Op {
+		return clientv3.OpGet(events, clientv3.WithPrefix(), clientv3.WithKeysOnly(), clientv3.WithLimit(1), clientv3.WithSort(clientv3.SortByKey, order))
+	}
+	response, err := ask(ctx, c, "read the outbox of alerts", func(ctx context.Context, e *endpoint) (*clientv3.TxnResponse, error) {
+		client, err := e.connected(ctx)
+		if err != nil {
+			return nil, err
+		}
+		return client.Txn(ctx).Then(
+			clientv3.OpGet(events, append(since, clientv3.WithLimit(int64(limit)), clientv3.WithSort(clientv3.SortByCreateRevision, clientv3.SortAscend))...),
+			clientv3.OpGet(events, append(since, clientv3.WithKeysOnly())...), end(clientv3.SortAscend), end(clientv3.SortDescend)).Commit()
+	})
+	if err != nil {
+		return alert.Page{}, err
+	}
+	c.saw(response.Header)
+	var parts [4][]keys.KV
+	for i, part := range response.Responses {
+		for _, kv := range part.GetResponseRange().Kvs {
+			parts[i] = append(parts[i], fromEtcd(kv))
+		}
+	}
+	page := alert.Page{Entries: c.layout.OutboxOf(parts[0]), Waiting: len(parts[1]), Revision: response.Header.Revision}
+	for _, kv := range parts[2] {
+		page.Oldest = c.layout.EventAt(kv)
+	}
+	for _, kv := range parts[3] {
+		page.Newest = c.layout.EventAt(kv)
+	}
+	return page, nil
+}

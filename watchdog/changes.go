@@ -89,7 +89,7 @@ func SettleChange(v View, timeline Timeline, fork LSN, f TailFetch) Change {
 	return c
 }
 
-// eventsKept caps the history in etcd.
+// eventsKept caps the history in etcd, which is also the outbox of alerts. What recurs without a failover prunes it too.
 const eventsKept = 1000
 
 // HandOverChange surrenders the term that we hold, our server fenced, and names the heir if there is one. It compares the
@@ -205,6 +205,7 @@ func durabilityChange(v View, d Durability, m Memory) Change {
 	}
 	c := v.change(v.Cluster.Record.enforcing(why, d), EventDurability, message)
 	c.If.PrimaryTermRev = rev(v.Trust.Rev)
+	c.PruneEvents = eventsKept
 	return c
 }
 
@@ -225,6 +226,7 @@ func BallotChange(v View, b Ballot) Change {
 func confirmChange(v View, members []string) Change {
 	c := v.change(v.Cluster.Record.confirming(members), EventMembers, fmt.Sprintf("members: %v", members))
 	c.If.PrimaryTermRev = rev(v.Trust.Rev)
+	c.PruneEvents = eventsKept
 	return c
 }
 

@@ -89,4 +89,6 @@ const (
 	ReasonProd             Reason = "prod"             //
 	ReasonPromoted         Reason = "promoted"         // the term is settled
 	ReasonSettled          Reason = "settled"          //
+	ReasonAlertRefused     Reason = "alert-refused"    // its receiver has refused an alert again and again
+	ReasonAlertsLost       Reason = "alerts-lost"      // events were removed before a receiver had them
 )

@@ -153,21 +153,22 @@ type EventKind string
 
 // The kinds of events.
 const (
-	EventAdopted    EventKind = "adopted"    // the record was created beside a running primary
-	EventRestored   EventKind = "restored"   // the primary wrote a lost record again
-	EventMembers    EventKind = "members"    // the primary confirmed another list of members
-	EventHandOver   EventKind = "hand-over"  // the old primary's sidecar named the heir
-	EventSurrender  EventKind = "surrender"  // a holder gave its term up and named nobody
-	EventElection   EventKind = "election"   // an election was opened
-	EventNamed      EventKind = "named"      // an election named its winner
-	EventTaken      EventKind = "taken"      // the one named took the term
-	EventPromoted   EventKind = "promoted"   // the term is settled: the new primary accepts writes
-	EventDurability EventKind = "durability" // what a commit waits for has changed
-	EventOperation  EventKind = "operation"  // an operator asked for something, or it ended
-	EventPaused     EventKind = "paused"     // an operator paused the cluster
-	EventResumed    EventKind = "resumed"    // the pause ended, by hand or because its time was over
-	EventPolicy     EventKind = "policy"     // the policy that all members share was changed
-	EventRejoined   EventKind = "rejoined"   // a former primary or stray standby streams again
-	EventPossible   EventKind = "lost-range" // WAL that was or may be lost, as a range
-	EventProblem    EventKind = "problem"    // something needs a person
+	EventAdopted     EventKind = "adopted"     // the record was created beside a running primary
+	EventRestored    EventKind = "restored"    // the primary wrote a lost record again
+	EventMembers     EventKind = "members"     // the primary confirmed another list of members
+	EventHandOver    EventKind = "hand-over"   // the old primary's sidecar named the heir
+	EventSurrender   EventKind = "surrender"   // a holder gave its term up and named nobody
+	EventElection    EventKind = "election"    // an election was opened
+	EventNamed       EventKind = "named"       // an election named its winner
+	EventTaken       EventKind = "taken"       // the one named took the term
+	EventPromoted    EventKind = "promoted"    // the term is settled: the new primary accepts writes
+	EventDurability  EventKind = "durability"  // what a commit waits for has changed
+	EventOperation   EventKind = "operation"   // an operator asked for something, or it ended
+	EventPaused      EventKind = "paused"      // an operator paused the cluster
+	EventResumed     EventKind = "resumed"     // the pause ended, by hand or because its time was over
+	EventPolicy      EventKind = "policy"      // the policy that all members share was changed
+	EventRejoined    EventKind = "rejoined"    // a former primary or stray standby streams again
+	EventPossible    EventKind = "lost-range"  // WAL that was or may be lost, as a range
+	EventProblem     EventKind = "problem"     // something needs a person
+	EventUndelivered EventKind = "undelivered" // an alert never reached a receiver
 )

@@ -70,7 +70,7 @@ func openAlerts(cfg config.Config, store alert.Store, member *sidecar.Sidecar, l
 		return nil, fmt.Errorf("alerts: %w", err)
 	}
 	return alert.New(alert.Options{
-		Cluster: cfg.Cluster, Routes: routes, Store: store, Log: log,
+		Cluster: cfg.Cluster, Routes: routes, Store: store, Log: log, Tell: member.Tell,
 		Standing: func() alert.Standing { return alert.StandingOf(member.Snapshot()) },
 	}), nil
 }

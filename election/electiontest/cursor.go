@@ -3,6 +3,7 @@ package electiontest
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/pgvigil/pgvigil/election/keys"
 	"github.com/pgvigil/pgvigil/watchdog/alert"
@@ -51,4 +52,22 @@ func (f *FakeClient) MoveAlertCursor(ctx context.Context, sink string, to alert.
 		return 0, fmt.Errorf("move alert cursor: %w", sidecar.ErrCompareLost)
 	}
 	return f.cluster.revision, nil
+}
+
+// Outbox returns the events that were written after the revision.
+func (f *FakeClient) Outbox(ctx context.Context, after int64, limit int) (alert.Page, error) {
+	leave, err := f.enter(ctx)
+	if err != nil {
+		return alert.Page{}, fmt.Errorf("read the outbox of alerts: %w", err)
+	}
+	defer leave()
+	c := f.cluster
+	all := c.events()
+	fresh := slices.DeleteFunc(slices.Clone(all), func(kv keys.KV) bool { return kv.Create <= after })
+	entries := c.layout.OutboxOf(fresh)
+	page := alert.Page{Entries: entries[:min(limit, len(entries))], Waiting: len(entries), Revision: c.revision}
+	if len(all) > 0 {
+		page.Oldest, page.Newest = c.layout.EventAt(all[0]), c.layout.EventAt(all[len(all)-1])
+	}
+	return page, nil
 }

@@ -54,6 +54,7 @@ func Exercise(t *testing.T, setup func(t *testing.T) (open func() sidecar.Store,
 		{"a lease is resumed by a later process of the member", leaseResumed},
 		{"a deleted prefix reads as absences", prefixDeleted},
 		{"a cursor of alerts is moved only on the revision that was read", alertCursor},
+		{"the outbox of alerts is in the order of writing", outboxInOrder},
 		{"cursors of alerts wake nobody, and a torn one hides nothing else", alertCursorDisturbsNobody},
 	} {
 		t.Run(part.name, func(t *testing.T) {

@@ -1,9 +1,7 @@
 package alert
 
 import (
-	"cmp"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/pgvigil/pgvigil/watchdog"
@@ -43,7 +41,7 @@ const (
 // Alert is an event as people are told of it. It is also the JSON that sinks send.
 type Alert struct {
 	Version  int                `json:"version"`  // of this form: 1
-	ID       string             `json:"id"`       // cluster/term-seq: names the event; a delivery repeated has the same
+	ID       string             `json:"id"`       // cluster/term-seq: names the event, and no other has it; a delivery repeated has the same
 	Key      string             `json:"key"`      // cluster/term/kind: names the incident
 	Status   Status             `json:"status"`   //
 	Severity Severity           `json:"severity"` // of a resolve: that of the worst incident that it ends
@@ -61,12 +59,6 @@ type Alert struct {
 	Resolves []Incident         `json:"resolves,omitempty"`
 }
 
-// from leaves out of a resolve what a sink that wants least and above was never told of.
-func (a Alert) from(least Severity) Alert {
-	a.Resolves = slices.DeleteFunc(slices.Clone(a.Resolves), func(i Incident) bool { return !i.Severity.Reaches(least) })
-	return a
-}
-
 // Incident is an earlier alert that is over.
 type Incident struct {
 	Key      string             `json:"key"`
@@ -75,21 +67,6 @@ type Incident struct {
 	Severity Severity           `json:"severity"`
 	Since    time.Time          `json:"since"`
 	Labels   map[string]string  `json:"labels"`
-}
-
-// Cursor is how far a sink has got: the last event that it was told of, or was not to be. The zero value is before all.
-type Cursor struct {
-	Term watchdog.Term `json:"term"`
-	Seq  uint64        `json:"seq"`
-	Time time.Time     `json:"time"`
-}
-
-// At is the cursor that stands at the event.
-func At(e watchdog.Event) Cursor { return Cursor{Term: e.Term, Seq: e.Seq, Time: e.Time} }
-
-// Before says whether c is before other.
-func (c Cursor) Before(other Cursor) bool {
-	return cmp.Or(cmp.Compare(c.Term, other.Term), cmp.Compare(c.Seq, other.Seq), c.Time.Compare(other.Time)) < 0
 }
 
 // Test is an alert that tells of nothing, to see whether one arrives.

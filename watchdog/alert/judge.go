@@ -11,36 +11,39 @@ import (
 	"github.com/pgvigil/pgvigil/watchdog"
 )
 
-// Of makes the alert of the i-th event. Those before it say what it resolves.
-func Of(cluster string, events []watchdog.Event, i int) Alert {
-	e := events[i]
-	severity, lasts := judge(e)
+// Of makes the alert of an event, for a sink that was told of these incidents and no end of theirs.
+func Of(cluster string, e Entry, open []Incident) Alert {
+	severity, lasts := judge(e.Event)
 	a := Alert{
-		Version: 1, ID: fmt.Sprintf("%s/%d-%d", cluster, e.Term, e.Seq), Key: key(cluster, e), Status: Notice, Severity: severity,
+		Version: 1, ID: cluster + "/" + e.ID, Key: key(cluster, e.Event), Status: Notice, Severity: severity,
 		Cluster: cluster, Term: e.Term, Seq: e.Seq, Kind: e.Kind, Reason: e.Reason, Member: e.Member, Time: e.Time, Facts: e.Facts,
 	}
 	if lasts {
 		a.Status = Firing
 	}
-	for _, over := range ended(events[:i], e) {
-		severity, _ := judge(over)
-		if a.Severity.rank() < severity.rank() {
-			a.Severity = severity
+	for _, incident := range open {
+		if !ends(e.Event, incident.Kind) {
+			continue
+		}
+		if a.Severity.rank() < incident.Severity.rank() {
+			a.Severity = incident.Severity
 		}
 		a.Status = Resolved
-		a.Resolves = append(a.Resolves, Incident{
-			Key: key(cluster, over), Kind: over.Kind, Term: over.Term, Severity: severity, Since: over.Time,
-			Labels: labels(cluster, over.Term, over.Kind, severity),
-		})
+		a.Resolves = append(a.Resolves, incident)
 	}
-	a.Labels = labels(cluster, e.Term, e.Kind, a.Severity)
+	a.describe(e.Event)
+	return a
+}
+
+// describe adds what people and receivers know the alert by.
+func (a *Alert) describe(e watchdog.Event) {
+	a.Labels = labels(a.Cluster, e.Term, e.Kind, a.Severity)
 	word := string(a.Severity)
 	if a.Status == Resolved {
 		word = string(Resolved)
 	}
-	a.Title = fmt.Sprintf("[%s] %s: %s", strings.ToUpper(word), cluster, sentence(e))
+	a.Title = fmt.Sprintf("[%s] %s: %s", strings.ToUpper(word), a.Cluster, sentence(e))
 	a.Text = text(e)
-	return a
 }
 
 func key(cluster string, e watchdog.Event) string {
@@ -104,40 +107,26 @@ func judge(e watchdog.Event) (s Severity, lasts bool) {
 		if e.Reason == watchdog.ReasonPauseOver {
 			return Warning, false
 		}
+	case watchdog.EventUndelivered:
+		if e.Reason == watchdog.ReasonAlertsLost {
+			return Critical, false
+		}
+		return Warning, false
 	case watchdog.EventPossible, watchdog.EventProblem:
 		return Critical, false
 	}
 	return Info, false
 }
 
-// ended lists those of the events before e that last until e, oldest first.
-func ended(before []watchdog.Event, e watchdog.Event) (over []watchdog.Event) {
+// ends says whether the event ends an incident of that kind.
+func ends(e watchdog.Event, kind watchdog.EventKind) bool {
 	switch e.Kind {
-	case watchdog.EventPromoted: // all since a primary was last in place
-		for _, b := range slices.Backward(before) {
-			if b.Kind == watchdog.EventPromoted || b.Kind == watchdog.EventAdopted || b.Kind == watchdog.EventRestored {
-				break
-			}
-			if _, lasts := judge(b); lasts && b.Kind != watchdog.EventDurability {
-				over = append(over, b)
-			}
-		}
-	case watchdog.EventDurability: // an earlier degrading, unless it was made good before
-		if e.Reason == watchdog.ReasonDegrade || e.Reason == watchdog.ReasonSettled {
-			return nil
-		}
-		for _, b := range slices.Backward(before) {
-			if b.Kind != watchdog.EventDurability || b.Reason == watchdog.ReasonSettled {
-				continue
-			}
-			if b.Reason != watchdog.ReasonDegrade {
-				break
-			}
-			over = append(over, b)
-		}
+	case watchdog.EventPromoted, watchdog.EventAdopted, watchdog.EventRestored: // a primary is in place
+		return kind != watchdog.EventDurability
+	case watchdog.EventDurability: // a degrading is made good; what comes with a failover says nothing of it
+		return kind == watchdog.EventDurability && e.Reason != watchdog.ReasonDegrade && e.Reason != watchdog.ReasonSettled
 	}
-	slices.Reverse(over)
-	return over
+	return false
 }
 
 func sentence(e watchdog.Event) string {

@@ -1,6 +1,7 @@
 package alert_test
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -15,11 +16,21 @@ func event(term watchdog.Term, kind watchdog.EventKind, reason watchdog.Reason) 
 	return watchdog.Event{Term: term, Kind: kind, Reason: reason, Member: "node1", Message: "it happened"}
 }
 
-func history(events ...watchdog.Event) []watchdog.Event {
-	for i := range events {
-		events[i].Seq, events[i].Time = uint64(i+1), time.Unix(int64(1000+i), 0).UTC()
+// history tells a sink of events, one after the other, and returns their alerts.
+func history(events ...watchdog.Event) (told []alert.Alert) {
+	var open []alert.Incident
+	for i, e := range events {
+		e.Seq, e.Time = uint64(i+1), time.Unix(int64(1000+i), 0).UTC()
+		a := alert.Of("c", alert.Entry{Event: e, ID: fmt.Sprintf("%d-%d", e.Term, e.Seq)}, open)
+		open = slices.DeleteFunc(open, func(i alert.Incident) bool {
+			return slices.ContainsFunc(a.Resolves, func(over alert.Incident) bool { return over.Key == i.Key })
+		})
+		if a.Status == alert.Firing {
+			open = append(open, alert.Incident{Key: a.Key, Kind: a.Kind, Term: a.Term, Severity: a.Severity, Since: a.Time, Labels: a.Labels})
+		}
+		told = append(told, a)
 	}
-	return events
+	return told
 }
 
 func TestHowUrgentTheLastEventIsAndWhatItResolves(t *testing.T) {
@@ -30,7 +41,7 @@ func TestHowUrgentTheLastEventIsAndWhatItResolves(t *testing.T) {
 	promoted := event(2, watchdog.EventPromoted, watchdog.ReasonPromoted)
 	for _, test := range []struct {
 		name     string
-		events   []watchdog.Event
+		told     []alert.Alert
 		severity alert.Severity
 		status   alert.Status
 		resolves string
@@ -65,10 +76,12 @@ func TestHowUrgentTheLastEventIsAndWhatItResolves(t *testing.T) {
 		{"the record was lost", history(event(2, watchdog.EventRestored, "")), alert.Warning, alert.Notice, ""},
 		{"a switchover failed", history(event(1, watchdog.EventOperation, watchdog.ReasonOperationFailed)), alert.Warning, alert.Notice, ""},
 		{"somebody asked for one", history(event(1, watchdog.EventOperation, watchdog.ReasonAsked)), alert.Info, alert.Notice, ""},
+		{"an alert was refused", history(event(1, watchdog.EventUndelivered, watchdog.ReasonAlertRefused)), alert.Warning, alert.Notice, ""},
+		{"alerts were lost", history(event(1, watchdog.EventUndelivered, watchdog.ReasonAlertsLost)), alert.Critical, alert.Notice, ""},
 		{"a kind of a later version", history(event(1, "eclipse", "")), alert.Info, alert.Notice, ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			a := alert.Of("c", test.events, len(test.events)-1)
+			a := test.told[len(test.told)-1]
 			var resolves []string
 			for _, over := range a.Resolves {
 				resolves = append(resolves, over.Key)
@@ -81,13 +94,13 @@ func TestHowUrgentTheLastEventIsAndWhatItResolves(t *testing.T) {
 }
 
 func TestAnAlertIsKnownAgain(t *testing.T) {
-	events := history(event(1, watchdog.EventAdopted, ""), event(2, watchdog.EventHandOver, watchdog.ReasonServerExited), event(2, watchdog.EventPromoted, ""))
-	fired, resolved := alert.Of("main", events, 1), alert.Of("main", events, 2)
-	if fired.ID != "main/2-2" || fired.Key != "main/2/hand-over" || fired.Title != "[CRITICAL] main: it happened" || fired.Labels["alertname"] != "PgvigilHandOver" {
+	told := history(event(1, watchdog.EventAdopted, ""), event(2, watchdog.EventHandOver, watchdog.ReasonServerExited), event(2, watchdog.EventPromoted, ""))
+	fired, resolved := told[1], told[2]
+	if fired.ID != "c/2-2" || fired.Key != "c/2/hand-over" || fired.Title != "[CRITICAL] c: it happened" || fired.Labels["alertname"] != "PgvigilHandOver" {
 		t.Errorf("%+v", fired)
 	}
 	over := resolved.Resolves[0]
-	if over.Key != fired.Key || !over.Since.Equal(fired.Time) || len(over.Labels) != len(fired.Labels) || resolved.Title != "[RESOLVED] main: it happened" {
+	if over.Key != fired.Key || !over.Since.Equal(fired.Time) || len(over.Labels) != len(fired.Labels) || resolved.Title != "[RESOLVED] c: it happened" {
 		t.Errorf("fired %+v, over %+v", fired, over)
 	}
 	for name, value := range fired.Labels {
@@ -101,7 +114,7 @@ func TestTheTextTellsEverything(t *testing.T) {
 	e := event(2, watchdog.EventNamed, watchdog.ReasonOverruled)
 	e.Facts = map[string]string{"asked for by": "ann", "lost_bytes": "16"}
 	e.Candidates = []watchdog.Candidate{{Name: "node2", End: 0x3000060, Timeline: 1}, {Name: "node3", Vetoes: []watchdog.Veto{"a", "b"}}}
-	text := alert.Of("c", history(e), 0).Text
+	text := history(e)[0].Text
 	for _, says := range []string{
 		"it happened\n", "term 2, named, because of voters-hung-up, by node1 at 1970-01-01T00:16:40Z",
 		"candidate node2 at 0/3000060 on timeline 1\n", "barred: a, b", "asked for by: ann\nlost bytes: 16",

@@ -14,10 +14,10 @@ const (
 	lookEvery = time.Second
 	// netEvery is how often the leader looks at the outbox though it knows of nothing new.
 	netEvery = time.Minute
-	// storeBound is the bound of one call to etcd.
+	// storeBound is the bound of a look at the outbox.
 	storeBound = 5 * time.Second
-	// Of the events, so many are read at first, and all that there are when the cursor lies further back.
-	someEvents, allEvents = 100, 1000
+	// pageOf so many events are read at once.
+	pageOf = 100
 	// refusals of one alert, after which it is passed over.
 	refusals = 10
 )
@@ -33,7 +33,9 @@ type Options struct {
 	Routes   []Route
 	Store    Store
 	Standing func() Standing // returns at once
-	Log      *slog.Logger
+	// Tell writes an event that changes nothing else: an alert that was passed over is one too.
+	Tell func(ctx context.Context, kind watchdog.EventKind, reason watchdog.Reason, message string, facts map[string]string) error
+	Log  *slog.Logger
 }
 
 // Notifier delivers alerts while its sidecar leads.
@@ -79,19 +81,4 @@ func (n *Notifier) Run(ctx context.Context) error {
 		case <-tick.C:
 		}
 	}
-}
-
-// outbox is what a turn works on.
-type outbox struct {
-	events   []watchdog.Event
-	cursor   Cursor
-	revision int64
-}
-
-// newest is where a cursor stands that has nothing before it.
-func (o outbox) newest() Cursor {
-	if len(o.events) == 0 {
-		return Cursor{}
-	}
-	return At(o.events[len(o.events)-1])
 }

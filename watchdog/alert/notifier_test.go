@@ -5,10 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"slices"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/pgvigil/pgvigil/election/electiontest"
@@ -16,150 +14,6 @@ import (
 	"github.com/pgvigil/pgvigil/watchdog/alert"
 	"github.com/pgvigil/pgvigil/watchdog/sidecar"
 )
-
-// world is an etcd in memory, with what happens in the cluster.
-type world struct {
-	t       *testing.T
-	cluster *electiontest.Cluster
-	writer  *electiontest.FakeClient
-
-	mu     sync.Mutex
-	leader string
-	record watchdog.Record
-	rev    int64
-}
-
-func newWorld(t *testing.T) *world {
-	began := time.Now()
-	cluster := electiontest.NewCluster(func() watchdog.Instant { return watchdog.Instant(time.Since(began)) })
-	return &world{t: t, cluster: cluster, writer: cluster.Client(), leader: "a"}
-}
-
-func (w *world) lead(name string) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.leader = name
-}
-
-// happen writes events as a sidecar does, with the record.
-func (w *world) happen(term watchdog.Term, kinds ...watchdog.EventKind) {
-	w.t.Helper()
-	w.because("", term, kinds...)
-}
-
-// because is happen, with the reason.
-func (w *world) because(why watchdog.Reason, term watchdog.Term, kinds ...watchdog.EventKind) {
-	w.t.Helper()
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	for _, kind := range kinds {
-		w.record.Term, w.record.SystemID = term, "1"
-		w.record.Seq++
-		r, was := w.record, w.rev
-		rev, err := w.writer.Apply(context.Background(), watchdog.Change{
-			If: watchdog.If{RecordRev: &was}, Record: &r,
-			Event: &watchdog.Event{Term: term, Seq: r.Seq, Time: time.Now(), Kind: kind, Reason: why, Message: string(kind)},
-		})
-		if err != nil {
-			w.t.Fatal(err)
-		}
-		w.rev = rev
-	}
-}
-
-// node is a member with its own notifier.
-type node struct {
-	client *electiontest.FakeClient
-	stop   func() // and wait
-}
-
-// start runs a notifier for the sinks, which are called sink0, sink1 and so on.
-func (w *world) start(name string, sinks ...alert.Sink) *node {
-	n := &node{client: w.cluster.Client()}
-	var routes []alert.Route
-	for i, s := range sinks {
-		least := alert.Info
-		if r, ok := s.(*receiver); ok && r.least != "" {
-			least = r.least
-		}
-		routes = append(routes, alert.Route{Name: fmt.Sprintf("sink%d", i), Sink: s, Least: least, Timeout: 10 * time.Second})
-	}
-	notifier := alert.New(alert.Options{
-		Cluster: "main", Routes: routes, Store: n.client, Log: slog.New(slog.DiscardHandler),
-		Standing: func() alert.Standing {
-			w.mu.Lock()
-			defer w.mu.Unlock()
-			return alert.Standing{Leads: w.leader == name, Term: w.record.Term, Seq: w.record.Seq}
-		},
-	})
-	ctx, cancel := context.WithCancel(context.Background())
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		if err := notifier.Run(ctx); err != nil {
-			w.t.Errorf("Run: %v", err)
-		}
-	}()
-	n.stop = func() { cancel(); <-ended }
-	return n
-}
-
-// pass lets time go by.
-func (w *world) pass(d time.Duration) {
-	<-time.After(d)
-	synctest.Wait()
-}
-
-// receiver is a sink that notes what it is given.
-type receiver struct {
-	least  alert.Severity
-	answer func(ctx context.Context, nth int, a alert.Alert) error // nil: takes it
-
-	mu    sync.Mutex
-	got   []alert.Alert // tried
-	at    []time.Time
-	taken []string // keys
-}
-
-func (r *receiver) Deliver(ctx context.Context, a alert.Alert) error {
-	r.mu.Lock()
-	r.got, r.at = append(r.got, a), append(r.at, time.Now())
-	nth := len(r.got)
-	r.mu.Unlock()
-	if r.answer != nil {
-		if err := r.answer(ctx, nth, a); err != nil {
-			return err
-		}
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.taken = append(r.taken, a.Key)
-	return nil
-}
-
-// tries is what it was given so far, and when.
-func (r *receiver) tries() ([]alert.Alert, []time.Time) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return slices.Clone(r.got), slices.Clone(r.at)
-}
-
-func (r *receiver) wants(t *testing.T, keys ...string) {
-	t.Helper()
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if !slices.Equal(r.taken, keys) {
-		t.Errorf("taken %q, want %q", r.taken, keys)
-	}
-}
-
-// told runs a story in virtual time.
-func told(t *testing.T, story func(t *testing.T, w *world)) {
-	t.Helper()
-	synctest.Test(t, func(t *testing.T) { story(t, newWorld(t)) })
-}
-
-const soon = 3 * time.Second
 
 func TestANewSinkBeginsAtThePresentAndGoesOnInOrder(t *testing.T) {
 	told(t, func(t *testing.T, w *world) {
@@ -175,7 +29,7 @@ func TestANewSinkBeginsAtThePresentAndGoesOnInOrder(t *testing.T) {
 			t.Errorf("%+v", got[2])
 		}
 		n.stop()
-		if at, _, err := n.client.AlertCursor(t.Context(), "sink0"); err != nil || at.Term != 2 || at.Seq != 5 {
+		if at, _, err := n.client.AlertCursor(t.Context(), "sink0"); err != nil || at.Term != 2 || at.Seq != 5 || len(at.Open) != 0 {
 			t.Errorf("cursor %+v, %v", at, err)
 		}
 	})
@@ -341,9 +195,14 @@ func TestACursorMovedByAnotherIsReadAnew(t *testing.T) {
 			if nth != 1 {
 				return nil
 			}
-			_, revision, err := w.writer.AlertCursor(ctx, "sink0")
+			at, revision, err := w.writer.AlertCursor(ctx, "sink0")
 			if err == nil {
-				_, err = w.writer.MoveAlertCursor(ctx, "sink0", alert.Cursor{Term: a.Term, Seq: a.Seq, Time: a.Time}, revision)
+				page, failed := w.writer.Outbox(ctx, at.Revision, 1)
+				if failed != nil || page.Entries[0].Seq != a.Seq {
+					t.Errorf("%+v, %v", page, failed)
+				}
+				at.Position = alert.Position{Revision: page.Entries[0].Revision, Term: a.Term, Seq: a.Seq}
+				_, err = w.writer.MoveAlertCursor(ctx, "sink0", at, revision)
 			}
 			if err != nil {
 				t.Error(err)
@@ -414,8 +273,8 @@ func TestWhatTheReceiverGoesOnRefusingIsPassedOver(t *testing.T) {
 		w.pass(soon)
 		w.happen(2, watchdog.EventHandOver, watchdog.EventTaken, watchdog.EventPromoted)
 		w.pass(time.Hour)
-		r.wants(t, "main/2/hand-over", "main/2/promoted")
-		if got, _ := r.tries(); len(got) != 12 {
+		r.wants(t, "main/2/hand-over", "main/2/promoted", "main/2/undelivered")
+		if got, _ := r.tries(); len(got) != 13 {
 			t.Errorf("%d attempts", len(got))
 		}
 	})
@@ -428,11 +287,11 @@ type counting struct {
 	calls int
 }
 
-func (c *counting) Events(ctx context.Context, newest int) ([]watchdog.Event, error) {
+func (c *counting) Outbox(ctx context.Context, after int64, limit int) (alert.Page, error) {
 	c.mu.Lock()
 	c.calls++
 	c.mu.Unlock()
-	return c.Store.Events(ctx, newest)
+	return c.Store.Outbox(ctx, after, limit)
 }
 
 func TestAtRestEtcdIsHardlyAsked(t *testing.T) {
@@ -449,7 +308,7 @@ func TestAtRestEtcdIsHardlyAsked(t *testing.T) {
 				t.Error(err)
 			}
 			cancel()
-			if most := map[bool]int{false: 0, true: 61}[leads]; store.calls > most {
+			if most := map[bool]int{false: 0, true: 62}[leads]; store.calls > most {
 				t.Errorf("leading %v: asked %d times in an hour, %d at most", leads, store.calls, most)
 			}
 		}
@@ -471,7 +330,7 @@ func TestAMemberThatDoesNotLeadStaysStill(t *testing.T) {
 
 func TestACursorAheadOfTheHistoryBeginsAnew(t *testing.T) {
 	told(t, func(t *testing.T, w *world) {
-		if _, err := w.writer.MoveAlertCursor(t.Context(), "sink0", alert.Cursor{Term: 57, Seq: 900}, 0); err != nil {
+		if _, err := w.writer.MoveAlertCursor(t.Context(), "sink0", alert.Cursor{Position: alert.Position{Revision: 5700, Term: 57, Seq: 900}}, 0); err != nil {
 			t.Fatal(err)
 		}
 		w.happen(1, watchdog.EventAdopted)
@@ -481,7 +340,7 @@ func TestACursorAheadOfTheHistoryBeginsAnew(t *testing.T) {
 		w.pass(soon)
 		w.happen(2, watchdog.EventHandOver)
 		w.pass(soon)
-		r.wants(t, "main/2/hand-over")
+		r.wants(t, "main/1/undelivered", "main/2/hand-over")
 	})
 }
 

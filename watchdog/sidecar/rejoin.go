@@ -2,7 +2,6 @@ package sidecar
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -68,7 +67,7 @@ func (s *Sidecar) rewind(ctx context.Context, v watchdog.View, a watchdog.Action
 		return err
 	}
 	s.options.Crash("rejoin-rewound")
-	s.tell(ctx, watchdog.EventRejoined, watchdog.ReasonRewind, fmt.Sprintf("%s was rewound to %s's history: %s", v.Me.Name, a.Upstream.Name, receipt))
+	_ = s.Tell(ctx, watchdog.EventRejoined, watchdog.ReasonRewind, fmt.Sprintf("%s was rewound to %s's history: %s", v.Me.Name, a.Upstream.Name, receipt), nil)
 	return s.options.Postgres.Start(ctx, a.Upstream)
 }
 
@@ -83,7 +82,7 @@ func (s *Sidecar) clone(ctx context.Context, v watchdog.View, a watchdog.Action)
 	if err := s.options.Postgres.Clone(ctx, a.Upstream, s.options.Crash); err != nil {
 		return err
 	}
-	s.tell(ctx, watchdog.EventRejoined, watchdog.ReasonClone, fmt.Sprintf("%s was cloned anew from %s; its old data directory is kept beside", v.Me.Name, a.Upstream.Name))
+	_ = s.Tell(ctx, watchdog.EventRejoined, watchdog.ReasonClone, fmt.Sprintf("%s was cloned anew from %s; its old data directory is kept beside", v.Me.Name, a.Upstream.Name), nil)
 	return nil
 }
 
@@ -98,21 +97,4 @@ func (s *Sidecar) stop(ctx context.Context) error {
 		}
 	}
 	return nil
-}
-
-// tell writes an event of our own, with the record's next sequence number. It is worth three tries and no more.
-func (s *Sidecar) tell(ctx context.Context, kind watchdog.EventKind, reason watchdog.Reason, message string) {
-	for range 3 {
-		bounded, cancel := context.WithTimeout(ctx, time.Second)
-		cluster, err := s.options.Store.Read(bounded)
-		if err == nil && cluster.Record != nil {
-			change := watchdog.TellChange(cluster, kind, reason, message)
-			s.complete(&change)
-			_, err = s.options.Store.Apply(bounded, change)
-		}
-		cancel()
-		if err == nil || !errors.Is(err, ErrCompareLost) {
-			return
-		}
-	}
 }

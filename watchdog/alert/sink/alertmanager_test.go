@@ -18,7 +18,7 @@ import (
 
 func TestHowLongAlertsStandInAlertmanager(t *testing.T) {
 	now := time.Now()
-	lost := alert.Of("main", []watchdog.Event{{Kind: watchdog.EventPossible, Time: now}}, 0)
+	lost := alert.Of("main", alert.Entry{Event: watchdog.Event{Kind: watchdog.EventPossible, Time: now}}, nil)
 	for _, test := range []struct {
 		name   string
 		alert  alert.Alert

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -23,12 +24,19 @@ func fired(ago time.Duration) alert.Alert { return failover(ago, 0) }
 
 func resolved(ago time.Duration) alert.Alert { return failover(ago, 1) }
 
+// failover makes the alerts of a failover one after the other, as a sink is told of them.
 func failover(ago time.Duration, i int) alert.Alert {
 	began := time.Now().Add(-ago).UTC().Truncate(time.Millisecond)
-	return alert.Of("main", []watchdog.Event{
+	var open []alert.Incident
+	var a alert.Alert
+	for _, e := range []watchdog.Event{
 		{Term: 2, Seq: 7, Time: began, Member: "node1", Kind: watchdog.EventHandOver, Reason: watchdog.ReasonServerExited, Message: "node1 handed over to node2"},
 		{Term: 2, Seq: 8, Time: began.Add(200 * time.Millisecond), Member: "node2", Kind: watchdog.EventPromoted, Message: "node2 accepts writes"},
-	}, i)
+	}[:i+1] {
+		a = alert.Of("main", alert.Entry{Event: e, ID: fmt.Sprintf("%d-%d", e.Term, e.Seq)}, open)
+		open = append(open, alert.Incident{Key: a.Key, Kind: a.Kind, Term: a.Term, Severity: a.Severity, Since: a.Time, Labels: a.Labels})
+	}
+	return a
 }
 
 // request is what a receiver was sent.
