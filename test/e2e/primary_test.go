@@ -3,7 +3,6 @@ package e2e
 import (
 	"fmt"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -122,24 +121,6 @@ func TestConnectionSlotsExhausted(t *testing.T) {
 		_ = conn.Close(c.ctx)
 	}
 	c.undisturbed(time.Second)
-}
-
-// The tail: a receiver stopped before the crash has none of what was committed since, and nothing is lost.
-func TestReceiverStoppedBeforeTheCrash(t *testing.T) {
-	c := whole(t)
-	for _, n := range c.standbys() {
-		c.must(n.SignalTitled("walreceiver", syscall.SIGSTOP))
-	}
-	c.must(c.bulk(20000))
-	c.strike(c.primary.KillPostmaster())
-	for _, n := range c.standbys() {
-		c.must(n.SignalTitled("walreceiver", syscall.SIGCONT))
-	}
-	fresh := c.takenOver()
-	if got := fresh.Ask(c.ctx, "SELECT count(*) FROM bulk"); got != "20000" {
-		t.Errorf("of 20000 rows the new primary has %q", got)
-	}
-	c.wholeAgain()
 }
 
 // moreThanSocketsHold are rows for bulk, some 45 MB of WAL: a receiver's socket grows to 32 MB where tcp_rmem allows it, a sender's to 4.

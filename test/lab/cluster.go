@@ -273,6 +273,9 @@ func (c *Cluster) Stop() {
 	}
 	for _, n := range c.Nodes {
 		n.killAll()
+		if n.api != nil {
+			n.api.Close()
+		}
 		for _, line := range n.lines {
 			line.Close()
 		}

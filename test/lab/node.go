@@ -30,6 +30,13 @@ type Node struct {
 	extra   string // lines of its configuration
 	env     []string
 	lines   []*faultline.Line // to etcd's members; none: directly
+	api     *faultline.Line   // to its own API; nil: directly
+}
+
+// InterposeAPI has the other members reach the sidecar's API through a line, from its next start on.
+func (n *Node) InterposeAPI() (line *faultline.Line, err error) {
+	n.api, err = faultline.New(strings.TrimPrefix(n.API(), "http://"))
+	return n.api, err
 }
 
 // Interpose has the sidecar reach etcd through lines of its own, from its next start on.
@@ -178,8 +185,11 @@ func (n *Node) config() string {
 			fmt.Fprintf(&b, "      %s: %s\n", name, peer)
 		}
 	}
-	fmt.Fprintf(&b, "postgres:\n  data_dir: %s\n  address: %s\n  replication: user=replicator\napi:\n  listen: %s:%d\nlog:\n  level: debug\n",
+	fmt.Fprintf(&b, "postgres:\n  data_dir: %s\n  address: %s\n  replication: user=replicator\nlog:\n  level: debug\napi:\n  listen: %s:%d\n",
 		n.DataDir(), n.Address(), n.host, n.APIPort)
+	if n.api != nil {
+		fmt.Fprintf(&b, "  advertise: http://%s\n", n.api.Address())
+	}
 	b.WriteString(n.options.Config)
 	if n.options.Preset != "" || n.options.Policy != "" {
 		b.WriteString("policy:\n")

@@ -12,6 +12,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/pgvigil/pgvigil/watchdog"
 )
 
 // Writer inserts rows without pause, through sessions that it keeps for as long as they live and through new ones, on
@@ -33,6 +35,7 @@ type ack struct {
 	node string
 	sent time.Time
 	at   time.Time
+	from watchdog.LSN // its commit lies behind
 }
 
 // between two inserts of one session: a 2-core machine is shared with what is measured.
@@ -121,12 +124,14 @@ func (w *Writer) insertOn(ctx context.Context, conn *session, n *Node, source st
 	go func() {
 		bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), 60*time.Second)
 		defer cancel()
-		_, err := conn.Exec(bounded, "INSERT INTO written (id) VALUES ($1)", id)
+		var from string
+		err := conn.QueryRow(bounded, "INSERT INTO written (id) VALUES ($1) RETURNING pg_current_wal_insert_lsn()::text", id).Scan(&from)
 		at := time.Now()
+		lsn, _ := watchdog.ParseLSN(from)
 		if conn.doubt.Load() {
 			err = errors.New("the wait for standbys was cancelled") // PostgreSQL calls it a success, with a warning (F37)
 		}
-		w.outcome(ack{id, n.Name, sent, at}, source, err)
+		w.outcome(ack{id, n.Name, sent, at, lsn}, source, err)
 		done <- err == nil
 	}()
 	select {
@@ -240,6 +245,23 @@ func (w *Writer) WaitAck(ctx context.Context, within time.Duration, n *Node, fro
 		defer w.mu.Unlock()
 		return slices.ContainsFunc(w.acked, func(a ack) bool { return a.node == n.Name && a.at.After(from) })
 	})
+}
+
+// Committed is between which positions of its server's WAL the commit of an acknowledged row ends: behind from, and not behind
+// to, which is 0 where nothing was sent to that server after the acknowledgement.
+func (w *Writer) Committed(id int64) (from, to watchdog.LSN) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	i := slices.IndexFunc(w.acked, func(a ack) bool { return a.id == id })
+	if i < 0 {
+		return 0, 0
+	}
+	for _, later := range w.acked {
+		if row := w.acked[i]; later.node == row.node && later.sent.After(row.at) && (to == 0 || later.from < to) {
+			to = later.from
+		}
+	}
+	return w.acked[i].from, to
 }
 
 // Verdict is what reading back showed.
