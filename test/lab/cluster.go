@@ -32,6 +32,7 @@ type Options struct {
 	Preset     string // of the policy; empty: default
 	Policy     string // lines of the policy, as "durability: quorum"
 	Namespaces bool   // each node has a network namespace of its own, and can be cut off; needs root
+	AsRoot     bool   // sidecars are started as root, and become the servers' user by themselves
 	Settings   string // lines for every server's postgresql.conf
 	Config     string // lines for every sidecar's configuration file
 }

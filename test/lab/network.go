@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync"
 
 	"golang.org/x/sys/unix"
 )
@@ -23,14 +24,19 @@ type network struct {
 // ErrNoNamespaces: network namespaces are not allowed here, so that a host cannot be cut off.
 var ErrNoNamespaces = errors.New("network namespaces are not allowed here")
 
-// NamespacesAllowed makes one and removes it.
-func NamespacesAllowed() error {
+// NamespacesAllowed makes one and removes it, the first time that it is asked.
+func NamespacesAllowed() error { return namespacesAllowed() }
+
+var namespacesAllowed = sync.OnceValue(func() error {
 	name := fmt.Sprintf("pgv%dtry", os.Getpid())
 	if err := ip("netns", "add", name); err != nil {
 		return fmt.Errorf("%w: %w", ErrNoNamespaces, err)
 	}
 	return ip("netns", "del", name)
-}
+})
+
+// building is held by the lab that chooses its subnet, until it is seen to be taken.
+var building sync.Mutex
 
 // buildNetwork makes the bridge and a namespace for each node.
 func (c *Cluster) buildNetwork() error {
@@ -39,6 +45,8 @@ func (c *Cluster) buildNetwork() error {
 	}
 	n := &network{bridge: "pgv" + strings.TrimPrefix(filepath.Base(c.Dir), "pgvigil-")}
 	n.bridge = n.bridge[:min(len(n.bridge), 10)]
+	building.Lock()
+	defer building.Unlock()
 	var err error
 	if n.subnet, err = freeSubnet(); err != nil {
 		return err
@@ -49,6 +57,7 @@ func (c *Cluster) buildNetwork() error {
 	}
 	for i, node := range c.Nodes {
 		node.host = fmt.Sprintf("%s.%d", n.subnet, i+1)
+		node.Port = c.Nodes[0].Port // as servers have it that share an address
 		ns, line := n.namespace(node), n.line(node)
 		steps = append(steps, []string{"netns", "add", ns},
 			[]string{"link", "add", line, "type", "veth", "peer", "name", "eth0", "netns", ns},
@@ -101,6 +110,20 @@ func ip(args ...string) error {
 		return fmt.Errorf("ip %s: %w: %s", strings.Join(args, " "), err, strings.TrimSpace(string(out)))
 	}
 	return nil
+}
+
+// SpareAddress is one of the lab's network that no host has.
+func (c *Cluster) SpareAddress() string { return c.network.subnet + ".100" }
+
+// HasAddress says whether the address is on the node's host.
+func (n *Node) HasAddress(address string) bool {
+	out, err := exec.Command("ip", "-n", n.network.namespace(n), "-o", "addr", "show").Output()
+	return err == nil && strings.Contains(string(out), " "+address+"/")
+}
+
+// Assign puts an address on the node's host by hand.
+func (n *Node) Assign(address string) error {
+	return ip("-n", n.network.namespace(n), "addr", "add", address, "dev", "eth0")
 }
 
 // CutOff takes the node's host off the network.

@@ -112,13 +112,27 @@ func (n *Node) StartServer(ctx context.Context) error {
 		return err
 	}
 	log := filepath.Join(n.Dir, n.Name+".server.log")
-	err := n.inside(func() error {
-		return n.run("pg_ctl", "-D", n.DataDir(), "-s", "-w", "-t", "60", "-l", log, "-o", fmt.Sprintf("-p %d -h %s", n.Port, n.host), "start")
+	at, err := n.listen()
+	if err != nil {
+		return err
+	}
+	err = n.inside(func() error {
+		return n.run("pg_ctl", "-D", n.DataDir(), "-s", "-w", "-t", "60", "-l", log, "-o", fmt.Sprintf("-p %d %s", n.Port, at), "start")
 	})
 	if err != nil {
 		err = fmt.Errorf("%w\n%s", err, tail(log, 8))
 	}
 	return err
+}
+
+// listen is where the server does: at every address of a host of its own, where its socket lies apart from those of the
+// others, which have the same port.
+func (n *Node) listen() (string, error) {
+	if n.network == nil {
+		return "-h " + n.host, nil
+	}
+	sockets := filepath.Join(n.Dir, n.Name+".sockets")
+	return "-h 0.0.0.0 -k " + sockets, n.runPath("mkdir", "-p", sockets)
 }
 
 // reaped waits until a killed postmaster is no zombie any more: PostgreSQL would take it for alive, and not start.
@@ -221,7 +235,11 @@ func (n *Node) StartSidecar() error {
 		return err
 	}
 	return n.inside(func() (err error) {
-		p, err := n.spawn(n.Name+".sidecar", n.env, n.program(), "run", "-c", n.ConfigFile())
+		as := n.as
+		if n.options.AsRoot {
+			as = nil
+		}
+		p, err := n.spawnAs(as, n.Name+".sidecar", n.env, n.program(), "run", "-c", n.ConfigFile())
 		if err == nil {
 			n.sidecar = p
 		}

@@ -19,6 +19,11 @@ type Process struct {
 
 // spawn starts a program as the servers' user, in a session of its own, its output in a file of the lab.
 func (c *Cluster) spawn(name string, env []string, program string, args ...string) (*Process, error) {
+	return c.spawnAs(c.as, name, env, program, args...)
+}
+
+// spawnAs starts it as another user, or as our own.
+func (c *Cluster) spawnAs(as *syscall.Credential, name string, env []string, program string, args ...string) (*Process, error) {
 	p := &Process{Log: filepath.Join(c.Dir, name+".log"), exited: make(chan struct{})}
 	out, err := os.OpenFile(p.Log, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644)
 	if err != nil {
@@ -28,7 +33,7 @@ func (c *Cluster) spawn(name string, env []string, program string, args ...strin
 	cmd := exec.Command(program, args...)
 	cmd.Dir, cmd.Stdout, cmd.Stderr = c.Dir, out, out
 	cmd.Env = append(os.Environ(), env...)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: c.as, Setsid: true}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: as, Setsid: true}
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("start %s: %w", name, err)
 	}
