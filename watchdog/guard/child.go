@@ -28,6 +28,7 @@ type child struct {
 	start      uint64
 	dataDir    string
 	postmaster int
+	addresses  []Address
 	memory     *memory
 	wake       *waker
 	exited     chan struct{}
@@ -41,7 +42,7 @@ func launch(o Options, postmaster int) (*child, error) {
 	}
 	defer page.Close()
 	m.keeper.Store(int64(os.Getpid()))
-	c := &child{dataDir: o.DataDir, postmaster: postmaster, memory: m, exited: make(chan struct{})}
+	c := &child{dataDir: o.DataDir, postmaster: postmaster, addresses: o.Addresses, memory: m, exited: make(chan struct{})}
 	pipe, err := newWake()
 	if err != nil {
 		return nil, errors.Join(err, m.unmap())
@@ -70,11 +71,15 @@ func (c *child) exec(o Options, page, pipe int) (pidfd int, err error) {
 	}
 	// A small heap and one processor are enough. The variables say so before the runtime begins.
 	argv := []string{"pgvigil", Command, o.DataDir, strconv.Itoa(c.postmaster)}
+	var rights []uintptr
+	for _, a := range o.Addresses {
+		argv, rights = append(argv, a.String()), []uintptr{unix.CAP_NET_ADMIN}
+	}
 	attr := &syscall.ProcAttr{
 		Dir:   "/",
 		Env:   []string{"GOMAXPROCS=1", "GOGC=20", "PATH=" + os.Getenv("PATH")},
 		Files: []uintptr{null.Fd(), out.Fd(), out.Fd(), memoryFD: uintptr(page), wakeFD: uintptr(pipe)},
-		Sys:   &syscall.SysProcAttr{Setsid: true, PidFD: &pidfd},
+		Sys:   &syscall.SysProcAttr{Setsid: true, PidFD: &pidfd, AmbientCaps: rights},
 	}
 	pidfd = -1
 	c.pid, err = syscall.ForkExec(o.Program, argv, attr)
@@ -92,6 +97,13 @@ func adopt(g known) (*child, error) {
 		return nil, errors.Join(fmt.Errorf("adopt guard %d: %w", g.PID, os.ErrProcessDone), closeFD(pidfd))
 	}
 	c := &child{pid: g.PID, start: g.Start, dataDir: g.DataDir, postmaster: g.Postmaster, exited: make(chan struct{})}
+	for _, text := range g.Addresses {
+		a, err := parseAddress(text)
+		if err != nil {
+			return nil, errors.Join(fmt.Errorf("adopt guard %d: %w", g.PID, err), closeFD(pidfd))
+		}
+		c.addresses = append(c.addresses, a)
+	}
 	if c.memory, err = openMemory(g.PID); err != nil {
 		return nil, errors.Join(err, closeFD(pidfd))
 	}

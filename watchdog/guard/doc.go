@@ -23,6 +23,8 @@
 //   - A sidecar that is started again finds it by <StateDir>/guard.json, maps the same page through /proc, and feeds the same
 //     word. PostgreSQL does not notice.
 //   - A guard for another postmaster takes over before the one before it is let go, and carries the deadline.
+//   - An armed guard takes the addresses down under which clients find the primary as it fences, beside and not before; a
+//     disarmed one does so as it ends after its sidecar, if the server has ended.
 //   - A disarmed guard ends with its sidecar; an armed one ignores SIGTERM until it is disarmed.
 //
 // What it does not promise:

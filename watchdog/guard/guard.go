@@ -18,6 +18,8 @@ type Options struct {
 	StateDir string // for guard.json and guard.log
 	Program  string // run as `<Program> guard-process …`; empty: this very program, as it was when it was started
 	Log      Logger // nil: none
+
+	Addresses []Address // that the guard takes down as it fences; needs CAP_NET_ADMIN
 }
 
 // Logger is what the guard needs of a *slog.Logger. The package log/slog itself would have to be initialised before the guard's
@@ -108,7 +110,7 @@ func (g *Guard) provide(ctx context.Context, pid int) error {
 		g.looked = true
 	}
 	old := g.current.Load()
-	if old != nil && old.suits(pid) {
+	if old != nil && old.suits(pid) && old.same(g.options.Addresses) {
 		return nil
 	}
 	c, err := launch(g.options, pid)

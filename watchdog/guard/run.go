@@ -57,6 +57,7 @@ type watcher struct {
 	journal    *journal
 	dataDir    string
 	postmaster int
+	addresses  []Address
 	terminate  atomic.Bool // SIGTERM came
 
 	timer  int
@@ -73,8 +74,16 @@ const (
 )
 
 func newWatcher(args []string, reach func(string) (Hands, error), j *journal) (*watcher, error) {
-	if len(args) != 2 {
-		return nil, fmt.Errorf("%s: want a data directory and a postmaster's pid, got %q", Command, args)
+	if len(args) < 2 {
+		return nil, fmt.Errorf("%s: want a data directory, a postmaster's pid, and addresses, got %q", Command, args)
+	}
+	var addresses []Address
+	for _, text := range args[2:] {
+		a, err := parseAddress(text)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", Command, err)
+		}
+		addresses = append(addresses, a)
 	}
 	postmaster, err := strconv.Atoi(args[1])
 	if err != nil {
@@ -92,7 +101,7 @@ func newWatcher(args []string, reach func(string) (Hands, error), j *journal) (*
 	if err != nil {
 		return nil, fmt.Errorf("create timer: %w", err)
 	}
-	w := &watcher{hands: hands, memory: m, journal: j, dataDir: args[0], postmaster: postmaster, timer: timer}
+	w := &watcher{hands: hands, memory: m, journal: j, dataDir: args[0], postmaster: postmaster, addresses: addresses, timer: timer}
 	for i, fd := range []int{timer, wakeFD, -1, -1} {
 		w.fds[i] = unix.PollFd{Fd: int32(fd), Events: unix.POLLIN}
 	}
@@ -106,6 +115,9 @@ func (w *watcher) prepare() error {
 	w.watchKeeper()
 	w.memory.rights.Store(takeRights())
 	if err := w.hands.Rehearse(); err != nil {
+		return fmt.Errorf("rehearse fencing: %w", err)
+	}
+	if err := w.rehearseRelease(); err != nil {
 		return fmt.Errorf("rehearse fencing: %w", err)
 	}
 	w.sleep(int64(boottime().Add(time.Millisecond)))
@@ -146,6 +158,9 @@ func (w *watcher) run() int {
 		case deadline == disarmed && w.needless():
 			if w.memory.deadline.CompareAndSwap(disarmed, ended) {
 				w.memory.changed()
+				if w.memory.orphaned.Load() != 0 { // the sidecar may have ended before it had taken them down itself
+					awaitRelease(w.release())
+				}
 				return 0
 			}
 			continue
@@ -239,6 +254,7 @@ func (w *watcher) fence() int {
 	began := boottime()
 	w.memory.firedAt.Store(int64(began))
 	w.memory.changed()
+	released := w.release()
 	for {
 		ctx, cancel := context.WithTimeout(context.Background(), fenceBound)
 		err := w.hands.Fence(ctx)
@@ -254,5 +270,6 @@ func (w *watcher) fence() int {
 	w.memory.fencedAt.Store(int64(done))
 	w.memory.changed()
 	w.journal.say("%s", w.line("fenced", began, done))
+	awaitRelease(released)
 	return 3
 }

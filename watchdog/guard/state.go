@@ -14,6 +14,8 @@ type known struct {
 	Start      uint64 `json:"start"` // in clock ticks since boot
 	DataDir    string `json:"data_dir"`
 	Postmaster int    `json:"postmaster"`
+
+	Addresses []string `json:"addresses,omitempty"`
 }
 
 type state struct {
@@ -43,7 +45,11 @@ func saveState(o Options, guards ...*child) error {
 	var s state
 	for _, c := range guards {
 		if c != nil {
-			s.Guards = append(s.Guards, known{PID: c.pid, Start: c.start, DataDir: c.dataDir, Postmaster: c.postmaster})
+			k := known{PID: c.pid, Start: c.start, DataDir: c.dataDir, Postmaster: c.postmaster}
+			for _, a := range c.addresses {
+				k.Addresses = append(k.Addresses, a.String())
+			}
+			s.Guards = append(s.Guards, k)
 		}
 	}
 	data, err := json.Marshal(s)
