@@ -17,8 +17,13 @@ import (
 // that we write may belong to root. Directories of our own that only root could create are created first. It keeps what
 // root alone could give and the guard needs: the right to lock memory and to raise its priority.
 func becomeOwner(dataDir string, ownDirs ...string) error {
+	return becomeOwnerWith(nil, dataDir, ownDirs...)
+}
+
+// becomeOwnerWith keeps the rights (capabilities) of that number too, as far as the process has them.
+func becomeOwnerWith(rights []int, dataDir string, ownDirs ...string) error {
 	if os.Geteuid() != 0 {
-		return nil // pgctl says so when the directory is another user's
+		return holdOnly(rights) // pgctl says so when the directory is another user's
 	}
 	var stat unix.Stat_t
 	if err := unix.Stat(dataDir, &stat); errors.Is(err, fs.ErrNotExist) {
@@ -39,10 +44,13 @@ func becomeOwner(dataDir string, ownDirs ...string) error {
 		// A container may forbid even root. The guard says what it could not have.
 		_ = unix.Setrlimit(resource, &unix.Rlimit{Cur: limit, Max: limit})
 	}
+	if err := keepOver(rights); err != nil {
+		return err
+	}
 	if err := drop(uid, gid); err != nil {
 		return fmt.Errorf("become user %s, who owns %s: %w", nameOf(uid), dataDir, err)
 	}
-	return nil
+	return holdOnly(rights)
 }
 
 // provide creates a directory for the owner, if it is not there.

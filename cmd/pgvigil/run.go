@@ -18,6 +18,7 @@ import (
 	"github.com/pgvigil/pgvigil/watchdog/api"
 	"github.com/pgvigil/pgvigil/watchdog/guard"
 	"github.com/pgvigil/pgvigil/watchdog/sidecar"
+	"github.com/pgvigil/pgvigil/watchdog/virtualip"
 )
 
 // patience is how long etcd may stay silent at the start of a member that belongs to no cluster yet.
@@ -52,7 +53,12 @@ func runCommand() *cli.Command {
 
 // runMember wires a member together and runs it until ctx ends or a part of it fails.
 func runMember(ctx context.Context, cfg config.Config, log *slog.Logger) error {
-	if err := becomeOwner(cfg.Postgres.DataDir, cfg.StateDir, cfg.Etcd.Embedded.Dir); err != nil {
+	addressed := len(cfg.VirtualIP) > 0 || virtualip.Noted(cfg.StateDir)
+	if err := becomeOwnerWith(keptRights(addressed), cfg.Postgres.DataDir, cfg.StateDir, cfg.Etcd.Embedded.Dir); err != nil {
+		return err
+	}
+	addresses, err := openAddresses(cfg, addressed, log)
+	if err != nil {
 		return err
 	}
 	if os.Getenv("GOMAXPROCS") == "" && !cfg.Etcd.Embedded.Enabled() {
@@ -79,7 +85,11 @@ func runMember(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 		return err
 	}
 	defer server.Close()
-	watcher, err := guard.New(guard.Options{DataDir: cfg.Postgres.DataDir, StateDir: cfg.StateDir, Log: log})
+	watched := guard.Options{DataDir: cfg.Postgres.DataDir, StateDir: cfg.StateDir, Log: log}
+	if addresses != nil {
+		watched.Addresses = addresses.Guarded()
+	}
+	watcher, err := guard.New(watched)
 	if err != nil {
 		return err
 	}
@@ -97,6 +107,9 @@ func runMember(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 	if hooks != nil {
 		wiring.BeforePromote, options.Metrics = hooks.BeforePromote, hooks.Collectors()
 	}
+	if addresses != nil {
+		options.Metrics = append(options.Metrics, addresses.Collectors()...)
+	}
 	member, err := sidecar.New(wiring)
 	if err != nil {
 		return err
@@ -112,6 +125,9 @@ func runMember(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 	log.Info("sidecar starts", "version", buildVersion(), "cluster", cfg.Cluster, "member", cfg.Name, "api", cfg.API.Advertise)
 	group.Go(func() error { return face.Run(ctx) })
 	group.Go(func() error { return member.Run(ctx) })
+	if addresses != nil {
+		group.Go(func() error { return addresses.Run(ctx, member) })
+	}
 	if hooks != nil {
 		group.Go(func() error { return hooks.Run(ctx, member) })
 	}

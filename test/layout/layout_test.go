@@ -24,6 +24,7 @@ var mayImport = map[string][]string{
 	"watchdog/alert":        {"watchdog", "watchdog/sidecar"},
 	"watchdog/alert/sink":   {"watchdog", "watchdog/alert", "watchdog/command"},
 	"watchdog/command":      {},
+	"watchdog/virtualip":    {"watchdog", "watchdog/sidecar", "watchdog/guard"},
 	"watchdog/hook":         {"watchdog", "watchdog/sidecar", "watchdog/command"},
 	"election":              {"watchdog", "watchdog/sidecar", "watchdog/alert", "election/keys"},
 	"election/keys":         {"watchdog", "watchdog/sidecar", "watchdog/alert"},

@@ -125,7 +125,7 @@ func (s *Sidecar) Snapshot() Snapshot {
 	defer s.mu.Unlock()
 	now, st := s.now(), &s.state
 	v := st.view
-	v.Server, v.Trust, v.Now = st.server, st.trust, now
+	v.Server, v.Trust, v.Flight, v.Now = st.server, st.trust, st.inFlight, now
 	left := st.trust.Left(s.policy(), now)
 	c := st.counters
 	c.Decisions = maps.Clone(c.Decisions)

@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"gopkg.in/yaml.v3"
+
+	"github.com/pgvigil/pgvigil/watchdog/virtualip"
 )
 
 // ForAlerts says what is wrong or missing for a command that only sends alerts.
@@ -46,6 +48,9 @@ func (s setting) intoSections(field reflect.Value) error {
 			return errors.New("this is no YAML: give a list of sections, such as [{key: value, …}, …]")
 		}
 		node = resolve(document.Content[0])
+	}
+	if _, oneMay := field.Interface().([]virtualip.Config); oneMay && node.Kind == yaml.MappingNode {
+		node = &yaml.Node{Kind: yaml.SequenceNode, Content: []*yaml.Node{node}} // most have one, and need no list
 	}
 	if node.Kind != yaml.SequenceNode {
 		return fmt.Errorf("it is %s: give a list of sections, each begun by a dash", kindOf(node))

@@ -9,24 +9,26 @@ import (
 	"github.com/pgvigil/pgvigil/watchdog"
 	"github.com/pgvigil/pgvigil/watchdog/alert/sink"
 	"github.com/pgvigil/pgvigil/watchdog/hook"
+	"github.com/pgvigil/pgvigil/watchdog/virtualip"
 )
 
 // Config is everything that can be configured. Load fills in what has a default.
 type Config struct {
-	Cluster    string        `yaml:"cluster"`
-	Name       string        `yaml:"name"`
-	Etcd       Etcd          `yaml:"etcd"`
-	Postgres   Postgres      `yaml:"postgres"`
-	API        API           `yaml:"api"`
-	StateDir   string        `yaml:"state_dir"` // default: postgres.data_dir + ".pgvigil"
-	Site       string        `yaml:"site"`
-	Priority   int           `yaml:"priority"`
-	NoFailover bool          `yaml:"no_failover"`
-	NoSync     bool          `yaml:"no_sync"`
-	Policy     Policy        `yaml:"policy"`
-	Alerts     []sink.Config `yaml:"alerts"`
-	Hooks      hook.Config   `yaml:"hooks"`
-	Log        Log           `yaml:"log"`
+	Cluster    string             `yaml:"cluster"`
+	Name       string             `yaml:"name"`
+	Etcd       Etcd               `yaml:"etcd"`
+	Postgres   Postgres           `yaml:"postgres"`
+	API        API                `yaml:"api"`
+	StateDir   string             `yaml:"state_dir"` // default: postgres.data_dir + ".pgvigil"
+	Site       string             `yaml:"site"`
+	Priority   int                `yaml:"priority"`
+	NoFailover bool               `yaml:"no_failover"`
+	NoSync     bool               `yaml:"no_sync"`
+	Policy     Policy             `yaml:"policy"`
+	Alerts     []sink.Config      `yaml:"alerts"`
+	Hooks      hook.Config        `yaml:"hooks"`
+	VirtualIP  []virtualip.Config `yaml:"virtual_ip"`
+	Log        Log                `yaml:"log"`
 
 	// Warnings are what is probably a mistake and yet no error, such as an environment variable that is nearly a key.
 	Warnings []string `yaml:"-"`

@@ -106,6 +106,8 @@ func TestEveryKeyIsAnEnvironmentVariable(t *testing.T) {
 				text = "[{name: ops, type: webhook, url: 'http://a/'}]"
 			case "hooks.on_start", "hooks.before_promote", "hooks.on_promote", "hooks.on_demote", "hooks.on_follow":
 				text = "[{command: [/bin/page, dba], timeout: 3s}]"
+			case "virtual_ip":
+				text = "{address: 10.0.0.100/24, interface: eth0}"
 			}
 			name := "PGVIGIL_" + strings.ToUpper(strings.ReplaceAll(path, ".", "_"))
 			got, err := Load("", []string{name + "=" + text}, nil)
@@ -235,5 +237,23 @@ func TestPasswordFile(t *testing.T) {
 	}
 	if _, err := Load(write(t, "etcd: {password_file: /nonexistent}"), nil, nil); err == nil || !strings.Contains(err.Error(), ":1: etcd.password_file:") {
 		t.Errorf("absent: %v", err)
+	}
+}
+
+func TestVirtualAddresses(t *testing.T) {
+	one := load(t, "virtual_ip: {address: 10.0.0.100/24, interface: eth0}\n")
+	list := load(t, "virtual_ip:\n- {address: 10.0.0.100/24, interface: eth0}\n- {address: '2001:db8::1/64', interface: eth0}\n")
+	if len(one.VirtualIP) != 1 || len(list.VirtualIP) != 2 || one.VirtualIP[0] != list.VirtualIP[0] || one.VirtualIP[0].Interface != "eth0" {
+		t.Errorf("%+v and %+v", one.VirtualIP, list.VirtualIP)
+	}
+	for _, test := range []struct{ text, says string }{
+		{"{address: 10.0.0.100, interface: eth0}", "virtual_ip: address: 10.0.0.100 is none: give it with its network's length"},
+		{"{address: 10.0.0.11/24, interface: eth0}", "10.0.0.11 is in postgres.address too"},
+		{"[{address: 10.0.0.9/24, interface: a}, {address: 10.0.0.9/24, interface: b}]", "10.0.0.9 is given twice"},
+	} {
+		c := load(t, "postgres: {address: '10.0.0.11:5432'}\nvirtual_ip: "+test.text+"\n")
+		if err := c.ForMember(); err == nil || !strings.Contains(err.Error(), test.says) {
+			t.Errorf("%s: %v", test.text, err)
+		}
 	}
 }

@@ -24,6 +24,7 @@ func (c *Config) ForMember() error {
 	complaints = append(complaints, c.embeddedComplaints()...)
 	complaints = append(complaints, c.alertComplaints()...)
 	complaints = append(complaints, c.hookComplaints()...)
+	complaints = append(complaints, c.virtualIPComplaints()...)
 	if err := c.Policy.Validate(); err != nil {
 		complaints = append(complaints, c.complain(c.firstGiven("policy"), "%v", err))
 	}
