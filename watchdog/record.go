@@ -172,3 +172,11 @@ const (
 	EventProblem     EventKind = "problem"     // something needs a person
 	EventUndelivered EventKind = "undelivered" // an alert never reached a receiver
 )
+
+// EventKinds lists them.
+func EventKinds() []EventKind {
+	return []EventKind{
+		EventAdopted, EventRestored, EventMembers, EventHandOver, EventSurrender, EventElection, EventNamed, EventTaken, EventPromoted,
+		EventDurability, EventOperation, EventPolicy, EventRejoined, EventPossible, EventProblem, EventUndelivered,
+	}
+}

@@ -21,8 +21,8 @@ const (
 	noticeStands, criticalStands = time.Hour, 24 * time.Hour
 )
 
-// postable is an alert as Alertmanager's v2 API takes it. Its labels are its identity.
-type postable struct {
+// posted is an alert as Alertmanager's v2 API takes it. Its labels are its identity.
+type posted struct {
 	Labels      map[string]string `json:"labels"`
 	Annotations map[string]string `json:"annotations"`
 	StartsAt    time.Time         `json:"startsAt"`
@@ -37,7 +37,7 @@ func newAlertmanager(c Config) (alert.Sink, error) {
 
 // Deliver posts the alert, or the ends of those that it resolves.
 func (m *alertmanager) Deliver(ctx context.Context, a alert.Alert) error {
-	body, err := json.Marshal(postables(a, time.Now()))
+	body, err := json.Marshal(toPost(a, time.Now()))
 	if err != nil {
 		return fmt.Errorf("encode alert: %w", err)
 	}
@@ -52,8 +52,8 @@ func (m *alertmanager) Deliver(ctx context.Context, a alert.Alert) error {
 	return post(ctx, m.url, body, headers)
 }
 
-// postables is what to post now.
-func postables(a alert.Alert, now time.Time) (all []postable) {
+// toPost is what to post now.
+func toPost(a alert.Alert, now time.Time) (all []posted) {
 	annotations := map[string]string{
 		"summary": a.Title, "description": a.Text, "reason": string(a.Reason), "member": a.Member, "id": a.ID,
 	}
@@ -62,7 +62,7 @@ func postables(a alert.Alert, now time.Time) (all []postable) {
 		if least := over.Since.Add(leastStanding); least.After(ends) {
 			ends = least
 		}
-		all = append(all, postable{Labels: over.Labels, Annotations: annotations, StartsAt: over.Since, EndsAt: ends})
+		all = append(all, posted{Labels: over.Labels, Annotations: annotations, StartsAt: over.Since, EndsAt: ends})
 	}
 	if a.Status == alert.Resolved {
 		return all
@@ -74,5 +74,5 @@ func postables(a alert.Alert, now time.Time) (all []postable) {
 	case a.Severity == alert.Critical:
 		stands = criticalStands
 	}
-	return append(all, postable{Labels: a.Labels, Annotations: annotations, StartsAt: a.Time, EndsAt: now.Add(stands)})
+	return append(all, posted{Labels: a.Labels, Annotations: annotations, StartsAt: a.Time, EndsAt: now.Add(stands)})
 }

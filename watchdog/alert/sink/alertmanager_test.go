@@ -30,7 +30,7 @@ func TestHowLongAlertsStandInAlertmanager(t *testing.T) {
 		{"what somebody must look at", lost, criticalStands},
 		{"a notice", alert.Test("main", "node1", now), noticeStands},
 	} {
-		all := postables(test.alert, now)
+		all := toPost(test.alert, now)
 		if len(all) != 1 {
 			t.Fatalf("%s: %+v", test.name, all)
 		}
@@ -47,7 +47,7 @@ func TestAlertmanagerIsToldInItsOwnWords(t *testing.T) {
 			t.Fatal(err)
 		}
 		r := <-got
-		var all []postable
+		var all []posted
 		if err := json.Unmarshal(r.body, &all); err != nil || len(all) != 1 || r.path != "/api/v2/alerts" || r.Get("Authorization") != "Bearer token" {
 			t.Fatalf("%s %s: %v", r.path, r.body, err)
 		}

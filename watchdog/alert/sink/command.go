@@ -3,7 +3,9 @@ package sink
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"os/exec"
 	"strconv"
 	"strings"
 	"time"
@@ -25,11 +27,18 @@ func (c *command) Deliver(ctx context.Context, a alert.Alert) error {
 		return fmt.Errorf("encode alert: %w", err)
 	}
 	said, err := program.Run(ctx, program.Call{Argv: c.argv, Env: environment(a), Stdin: append(body, '\n')})
-	if err != nil {
-		return fmt.Errorf("%w: %s", err, said)
+	var exit *exec.ExitError
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &exit) && exit.ExitCode() == refusal:
+		return fmt.Errorf("%w: %w: %s", alert.ErrRefused, err, said)
 	}
-	return nil
+	return fmt.Errorf("%w: %s", err, said)
 }
+
+// refusal is the exit code of a command that will never take this alert: EX_DATAERR of sysexits.
+const refusal = 65
 
 // environment is the alert, field by field.
 func environment(a alert.Alert) (env []string) {

@@ -3,6 +3,7 @@ package sink
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -63,6 +64,12 @@ func TestACommandThatFailsSaysWhy(t *testing.T) {
 		err := deliver(t, Config{Type: "command", Command: []string{"/bin/sh", "-c", script}}, fired(0))
 		if err == nil || !strings.Contains(err.Error(), says) || len(err.Error()) > 1000 {
 			t.Errorf("%s: %v", script, err)
+		}
+	}
+	for code, refused := range map[int]bool{1: false, 65: true, 75: false} {
+		err := deliver(t, Config{Type: "command", Command: []string{"/bin/sh", "-c", fmt.Sprintf("exit %d", code)}}, fired(0))
+		if err == nil || errors.Is(err, alert.ErrRefused) != refused {
+			t.Errorf("exit code %d: %v, refused %v", code, err, refused)
 		}
 	}
 	if err := deliver(t, Config{Type: "command", Command: []string{"/nonexistent"}}, fired(0)); err == nil {

@@ -2,10 +2,11 @@ package sink
 
 import (
 	"fmt"
-	"net/url"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -16,11 +17,13 @@ import (
 // Config is one sink as the configuration file has it.
 type Config struct {
 	Name       string            `yaml:"name"`        // also that of its cursor in etcd
-	Type       string            `yaml:"type"`        // webhook, command, alertmanager or notify
-	URL        string            `yaml:"url"`         // webhook, alertmanager; notify: its service's URL
+	Type       string            `yaml:"type"`        // one of Types
+	URL        string            `yaml:"url"`         // where to post to; notify: the service's URL
 	Command    []string          `yaml:"command"`     // the program and its arguments
 	Severity   string            `yaml:"severity"`    // info, warning or critical: this and above; default: warning
-	SecretFile string            `yaml:"secret_file"` // webhook: the key of the HMAC; alertmanager: a bearer token; notify: the URL
+	Kinds      []string          `yaml:"kinds"`       // events of these kinds alone; default: all
+	Except     []string          `yaml:"except"`      // and of none of these
+	SecretFile string            `yaml:"secret_file"` // what it holds depends on the type
 	Timeout    watchdog.Duration `yaml:"timeout"`     // of one delivery; default: 10 s
 }
 
@@ -29,10 +32,8 @@ const (
 	longestTimeout = 5 * time.Minute
 )
 
-// kinds are the types of sinks, with what makes one.
-var kinds = map[string]func(Config) (alert.Sink, error){
-	"webhook": newWebhook, "command": newCommand, "alertmanager": newAlertmanager, "notify": newNotify,
-}
+// Types lists the types of sinks.
+func Types() []string { return slices.Sorted(maps.Keys(types)) }
 
 // sinkName is also a part of a key in etcd.
 var sinkName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]{0,39}$`)
@@ -51,6 +52,8 @@ func (c Config) Complaints() (complaints []Complaint) {
 	if s := alert.Severity(c.Severity); c.Severity != "" && !s.Known() {
 		add("severity", "%q is no severity: give info, warning or critical", c.Severity)
 	}
+	wantKinds("kinds", c.Kinds, add)
+	wantKinds("except", c.Except, add)
 	if t := c.Timeout.D(); t < 0 || t > longestTimeout {
 		add("timeout", "%s is not between 0 and %s", t, longestTimeout)
 	}
@@ -60,37 +63,27 @@ func (c Config) Complaints() (complaints []Complaint) {
 	if c.Type != "command" && len(c.Command) > 0 {
 		add("command", "it goes with type: command alone")
 	}
-	switch c.Type {
-	case "":
-		add("type", "it is missing: give webhook, command, alertmanager or notify")
-	case "webhook", "alertmanager":
-		u, err := url.Parse(c.URL)
-		if c.URL == "" {
-			add("url", "it is missing: give the address to post to")
-		} else if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
-			add("url", "it is no address to post to: give http://host/path, or https://")
-		}
-	case "command":
-		if len(c.Command) == 0 || c.Command[0] == "" {
-			add("command", `it is missing: give the program and its arguments, such as ["/usr/local/bin/page", "dba"]`)
-		} else if !filepath.IsAbs(c.Command[0]) {
-			add("command", "%q depends on where pgvigil is started: give the program's whole path, from / on", c.Command[0])
-		}
-		if c.URL != "" || c.SecretFile != "" {
-			add("type", "a command takes neither url nor secret_file: give it what it needs as arguments")
-		}
-	case "notify":
-		if (c.URL == "") == (c.SecretFile == "") {
-			add("url", "give the service's URL, such as slack://… or smtp://…, here or in the file that secret_file names")
-		} else if c.URL != "" {
-			if err := checkService(c.URL); err != nil {
-				add("url", "%v", err)
-			}
-		}
+	switch t, known := types[c.Type]; {
+	case known:
+		t.check(c, add)
+	case c.Type == "":
+		add("type", "it is missing: give one of %s", listed(Types()))
 	default:
-		add("type", "%q is no type: give webhook, command, alertmanager or notify", c.Type)
+		add("type", "%q is no type: give one of %s", c.Type, listed(Types()))
 	}
 	return complaints
+}
+
+// listed puts commas between words.
+func listed[T ~string](words []T) string {
+	var b strings.Builder
+	for i, w := range words {
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		b.WriteString(string(w))
+	}
+	return b.String()
 }
 
 // Complaint is one thing that is wrong, with the key that it is about.
@@ -100,7 +93,7 @@ func (c Complaint) Error() string { return c.Key + ": " + c.What }
 
 // Open makes the sink of a configuration without complaints. It fails where the secret cannot be read.
 func Open(c Config) (alert.Route, error) {
-	open, known := kinds[c.Type]
+	t, known := types[c.Type]
 	if !known {
 		return alert.Route{}, fmt.Errorf("sink %s: there is no type %q", c.Name, c.Type)
 	}
@@ -109,13 +102,19 @@ func Open(c Config) (alert.Route, error) {
 			return alert.Route{}, fmt.Errorf("sink %s: %w", c.Name, err)
 		}
 	}
-	s, err := open(c)
+	s, err := t.open(c)
 	if err != nil {
 		return alert.Route{}, fmt.Errorf("sink %s: %w", c.Name, err)
 	}
 	r := alert.Route{Name: c.Name, Sink: s, Least: alert.Warning, Timeout: defaultTimeout}
 	if c.Severity != "" {
 		r.Least = alert.Severity(c.Severity)
+	}
+	for _, kind := range c.Kinds {
+		r.Only = append(r.Only, watchdog.EventKind(kind))
+	}
+	for _, kind := range c.Except {
+		r.Except = append(r.Except, watchdog.EventKind(kind))
 	}
 	if c.Timeout > 0 {
 		r.Timeout = c.Timeout.D()

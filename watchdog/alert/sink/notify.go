@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/textproto"
 	"net/url"
 	"slices"
 	"strings"
@@ -12,7 +13,7 @@ import (
 	"time"
 
 	"github.com/nicholas-fedor/shoutrrr/pkg/router"
-	"github.com/nicholas-fedor/shoutrrr/pkg/types"
+	shoutrrr "github.com/nicholas-fedor/shoutrrr/pkg/types"
 
 	"github.com/pgvigil/pgvigil/watchdog/alert"
 )
@@ -55,6 +56,9 @@ func checkService(service string) error {
 		slices.Sort(known)
 		return fmt.Errorf("there is no service %q: give the URL of one of %s", scheme, strings.Join(known, ", "))
 	}
+	if slices.Contains(own, scheme) {
+		return fmt.Errorf("%[1]s has a type of its own: give type: %[1]s, and what it asks for", scheme)
+	}
 	if scheme == "matrix" {
 		return nil
 	}
@@ -90,21 +94,31 @@ func (n *notify) Deliver(ctx context.Context, a alert.Alert) error {
 	sent := make(chan error, 1)
 	go func() {
 		defer n.busy.Store(false)
-		sent <- sendAll(service, messages(schemeOf(service), a))
+		sent <- send(service, messageFor(schemeOf(service), a))
 	}()
 	select {
 	case err = <-sent:
 	case <-ctx.Done():
 		err = context.Cause(ctx)
 	}
-	if err != nil {
-		return fmt.Errorf("notify by %s: %s", schemeOf(service), without(err, service))
+	switch {
+	case err == nil:
+		return nil
+	case refusedMail(err):
+		return fmt.Errorf("notify by %s: %w: %s", schemeOf(service), alert.ErrRefused, without(err, service))
 	}
-	return nil
+	return fmt.Errorf("notify by %s: %s", schemeOf(service), without(err, service))
 }
 
-// sendAll makes the calls. A panic of the library is an error: the sidecar has better to do than to die of it.
-func sendAll(service string, all []message) (err error) {
+// refusedMail says whether a mail server has looked at the message and will never take it. Its other answers may be about the
+// mailbox or the account.
+func refusedMail(err error) bool {
+	var reply *textproto.Error
+	return errors.As(err, &reply) && (reply.Code == 552 || reply.Code == 554)
+}
+
+// send makes the call. A panic of the library is an error: the sidecar has better to do than to die of it.
+func send(service string, m message) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("the library panicked: %v", p)
@@ -115,13 +129,8 @@ func sendAll(service string, all []message) (err error) {
 	if err != nil {
 		return err
 	}
-	for _, m := range all {
-		params := types.Params(m.params)
-		if err := to.Send(m.text, &params); err != nil {
-			return err
-		}
-	}
-	return nil
+	params := shoutrrr.Params(m.params)
+	return to.Send(m.text, &params)
 }
 
 // message is one call of the library: the text, and settings of the service beside it.
@@ -133,30 +142,17 @@ type message struct {
 // untitled are the services that know no title.
 var untitled = []string{"googlechat", "hangouts", "logger", "notifiarr", "rocketchat", "signal", "wecom", "zulip"}
 
-// messages are what the service is told. Those that keep incidents are given our key, and PagerDuty the resolves.
-func messages(scheme string, a alert.Alert) []message {
-	switch {
-	case scheme == "pagerduty":
-		trigger := func(action, key string) message {
-			return message{a.Title, map[string]string{"severity": string(a.Severity), "source": a.Cluster, "action": action, "dedup_key": key}}
-		}
-		if a.Status != alert.Resolved {
-			return []message{trigger("trigger", a.Key)}
-		}
-		var all []message
-		for _, over := range a.Resolves {
-			all = append(all, trigger("resolve", over.Key))
-		}
-		return all
-	case scheme == "opsgenie":
-		priority := map[alert.Severity]string{alert.Critical: "P1", alert.Warning: "P3", alert.Info: "P5"}[a.Severity]
-		return []message{{a.Text, map[string]string{"title": a.Title, "alias": a.Key, "priority": priority, "source": a.Cluster}}}
-	case slices.Contains(untitled, scheme):
-		return []message{{a.Title + "\n" + a.Text, nil}}
-	default:
-		return []message{{a.Text, map[string]string{"title": a.Title}}}
+// messageFor is what the service is told.
+func messageFor(scheme string, a alert.Alert) message {
+	if slices.Contains(untitled, scheme) {
+		return message{a.Title + "\n" + a.Text, nil}
 	}
+	return message{a.Text, map[string]string{"title": a.Title}}
 }
+
+// own are the services for which there is a type of sinks: it resolves what the library only opens, or speaks what the service
+// takes today.
+var own = []string{"opsgenie", "pagerduty", "teams"}
 
 // without takes the service's URL out of what an error says: it holds the password or token.
 func without(err error, service string) string {

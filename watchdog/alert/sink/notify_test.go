@@ -6,12 +6,9 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
-	"reflect"
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/pgvigil/pgvigil/watchdog/alert"
 )
 
 // The library's generic service stands for all: it posts to us what it would post to others.
@@ -36,42 +33,17 @@ func TestNotify(t *testing.T) {
 	}
 }
 
-func TestServicesThatKeepIncidentsAreGivenOurKey(t *testing.T) {
-	opened, closed := fired(0), resolved(0)
-	for _, test := range []struct {
-		scheme string
-		alert  alert.Alert
-		want   []map[string]string
-	}{
-		{"pagerduty", opened, []map[string]string{{"action": "trigger", "dedup_key": "main/2/hand-over", "severity": "critical", "source": "main"}}},
-		{"pagerduty", closed, []map[string]string{{"action": "resolve", "dedup_key": "main/2/hand-over", "severity": "critical", "source": "main"}}},
-		{"opsgenie", opened, []map[string]string{{"alias": "main/2/hand-over", "priority": "P1", "source": "main", "title": opened.Title}}},
-		{"slack", opened, []map[string]string{{"title": opened.Title}}},
-		{"rocketchat", opened, []map[string]string{nil}},
-	} {
-		var got []map[string]string
-		for _, m := range messages(test.scheme, test.alert) {
-			got = append(got, m.params)
-			if m.params["title"] == "" && !strings.Contains(m.text, test.alert.Title) {
-				t.Errorf("%s is not told the title: %q", test.scheme, m.text)
-			}
-		}
-		if !reflect.DeepEqual(got, test.want) {
-			t.Errorf("%s: %v, want %v", test.scheme, got, test.want)
-		}
-	}
-}
-
 func TestServicesURLs(t *testing.T) {
 	for service, says := range map[string]string{
 		"slack://hook:AAAAAAAAA-BBBBBBBBB-123456789123456789123456@webhook":          "",
 		"smtp://user:pass@mail.example.org:587/?from=a@example.org&to=b@example.org": "",
-		"pagerduty:///0123456789abcdef0123456789abcdef":                              "",
-		"opsgenie://api.opsgenie.com/b5e2d1a4-1111-2222-3333-444455556666":           "",
-		"matrix://user:pass@127.0.0.1:1/":                                            "", // not asked yet
-		"slack://hook:s3cret@webhook":                                                "this is no URL for slack",
-		"http://x/":                                                                  `there is no service "http"`,
-		"x":                                                                          `there is no service ""`,
+		"pagerduty:///0123456789abcdef0123456789abcdef":                              "give type: pagerduty",
+		"opsgenie://api.opsgenie.com/b5e2d1a4-1111-2222-3333-444455556666":           "give type: opsgenie",
+		"teams://x":                       "give type: teams",
+		"matrix://user:pass@127.0.0.1:1/": "", // not asked yet
+		"slack://hook:s3cret@webhook":     "this is no URL for slack",
+		"http://x/":                       `there is no service "http"`,
+		"x":                               `there is no service ""`,
 	} {
 		err := checkService(service)
 		if says == "" && err != nil || says != "" && (err == nil || !strings.Contains(err.Error(), says) || strings.Contains(err.Error(), "s3cret")) {

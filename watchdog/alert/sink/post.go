@@ -57,3 +57,21 @@ func mask(err error) error {
 	}
 	return err
 }
+
+// censored takes a secret out of what an error says: the receiver may have quoted it.
+func censored(err error, secret string) error {
+	if err == nil || secret == "" || !strings.Contains(err.Error(), secret) {
+		return err
+	}
+	return &censoredError{strings.ReplaceAll(err.Error(), secret, "…"), err}
+}
+
+// censoredError says what it may, and is what it was.
+type censoredError struct {
+	said string
+	was  error
+}
+
+func (e *censoredError) Error() string { return e.said }
+
+func (e *censoredError) Is(target error) bool { return errors.Is(e.was, target) }
