@@ -177,6 +177,6 @@ const (
 func EventKinds() []EventKind {
 	return []EventKind{
 		EventAdopted, EventRestored, EventMembers, EventHandOver, EventSurrender, EventElection, EventNamed, EventTaken, EventPromoted,
-		EventDurability, EventOperation, EventPolicy, EventRejoined, EventPossible, EventProblem, EventUndelivered,
+		EventDurability, EventOperation, EventPaused, EventResumed, EventPolicy, EventRejoined, EventPossible, EventProblem, EventUndelivered,
 	}
 }

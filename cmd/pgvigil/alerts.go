@@ -24,13 +24,13 @@ func alertCommand() *cli.Command {
 		Name:  "alert",
 		Usage: "see whether alerts arrive",
 		Subcommands: []*cli.Command{{
-			Name: "test", Usage: "send a test alert through the configured sinks, or one of them", ArgsUsage: "[SINK]",
-			Flags: configFlags([]keyFlag{storeFlags[0]}),
+			Name: "test", Usage: "send a test alert through the configured sinks, or one of them",
+			Flags: append(configFlags([]keyFlag{storeFlags[0]}), &cli.StringFlag{Name: "sink", Usage: "through this one alone"}),
 			Description: "It is sent from this host, whatever the sink's severity, and etcd is not asked. As root it is sent as the\n" +
 				"data directory's owner, as the sidecar does.",
 			Action: func(c *cli.Context) error {
-				if c.NArg() > 1 {
-					return fail(exitUsage, errors.New("give one sink, or none for all"))
+				if err := noArguments(c); err != nil {
+					return err
 				}
 				cfg, err := loadConfig(c, []keyFlag{storeFlags[0]})
 				if err != nil {
@@ -44,7 +44,7 @@ func alertCommand() *cli.Command {
 						return err
 					}
 				}
-				return testAlerts(c.Context, c.App.Writer, cfg, c.Args().First(), time.Now())
+				return testAlerts(c.Context, c.App.Writer, cfg, c.String("sink"), time.Now())
 			},
 		}},
 	}

@@ -45,12 +45,12 @@ func TestAlertTest(t *testing.T) {
 		says []string
 		sent int
 	}{
-		{"one that takes it", []string{"-c", some, "well"}, exitOK, []string{"well (webhook): sent\n"}, 1},
+		{"one that takes it", []string{"-c", some, "--sink", "well"}, exitOK, []string{"well (webhook): sent\n"}, 1},
 		{"all, of which two do not", []string{"-c", some}, exitFailure, []string{
 			"well (webhook): sent\nsick (webhook): failed: post to ", "507 Insufficient Storage: no room\nlocked (webhook): failed: sink locked: secret_file: ",
 			"2 of 3 sinks did not take the test alert"}, 2},
-		{"one that is not configured", []string{"-c", some, "wel"}, exitUsage, []string{`there is no sink "wel" (did you mean well?): there are well, sick, locked`}, 0},
-		{"two", []string{"-c", some, "well", "sick"}, exitUsage, []string{"give one sink, or none for all"}, 0},
+		{"one that is not configured", []string{"-c", some, "--sink", "wel"}, exitUsage, []string{`there is no sink "wel" (did you mean well?): there are well, sick, locked`}, 0},
+		{"a sink without its flag", []string{"-c", some, "well"}, exitUsage, []string{`takes no argument such as "well"`}, 0},
 		{"no sinks at all", []string{"-c", none}, exitConfig, []string{"no sink is configured"}, 0},
 		{"sinks that are wrong", []string{"-c", wrong}, exitConfig, []string{`wrong.yml:2: alerts: sink "a": type: it is missing`}, 0},
 	} {

@@ -22,15 +22,21 @@ type Cursor struct {
 	Open []Incident `json:"open,omitempty"`
 	// Doubtful are those that were open when events were lost to the sink: what was lost may have resolved them.
 	Doubtful []Incident `json:"doubtful,omitempty"`
+	// Paused: the event that it stands behind was written while the cluster was paused.
+	Paused bool `json:"paused,omitempty"`
+	// Hushed are alerts that were not told because of the pause, and of things that last: what still does at its end is told then.
+	Hushed []Alert `json:"hushed,omitempty"`
 	// Lost is how many events, at most, were removed before the sink had them, since it was last told one.
 	Lost uint64 `json:"lost,omitempty"`
 }
 
-// openMost bounds what a cursor keeps; the oldest is forgotten first.
-const openMost = 100
+// What a cursor keeps is bounded; the oldest is forgotten first.
+const openMost, hushedMost = 100, 20
 
-// Before says whether c is before other.
-func (c Cursor) Before(other Cursor) bool { return c.Revision < other.Revision }
+// Before says whether c is before other: at the same event, the one that has yet to tell more of what was hushed.
+func (c Cursor) Before(other Cursor) bool {
+	return c.Revision < other.Revision || c.Revision == other.Revision && len(c.Hushed) > len(other.Hushed)
+}
 
 // to is the cursor behind the event.
 func (c Cursor) to(e Entry) Cursor {
@@ -48,6 +54,15 @@ func (c Cursor) told(a Alert) Cursor {
 	if a.Status == Firing {
 		c.Open = append(c.Open, Incident{Key: a.Key, Kind: a.Kind, Term: a.Term, Severity: a.Severity, Since: a.Time, Labels: a.Labels})
 		c.Open = c.Open[max(0, len(c.Open)-openMost):]
+	}
+	return c
+}
+
+// hush is the cursor once the alert is kept for the end of the pause, if it tells of what lasts.
+func (c Cursor) hush(a Alert) Cursor {
+	if a.Status == Firing {
+		c.Hushed = append(c.Hushed, a)
+		c.Hushed = c.Hushed[max(0, len(c.Hushed)-hushedMost):]
 	}
 	return c
 }
@@ -83,5 +98,6 @@ func (c Cursor) skip(p Page, lost uint64) Cursor {
 	c.Doubtful = append(slices.Clone(c.Doubtful), c.Open...)
 	c.Doubtful = c.Doubtful[max(0, len(c.Doubtful)-openMost):]
 	c.Open = nil
+	c.Paused = false // it may have ended among them: rather told than not
 	return c
 }

@@ -114,11 +114,12 @@ func (d *delivery) look(ctx context.Context) (b box, err error) {
 // prepare makes the cursor one to go on from. Not ready: another has moved it, or there is nothing before the present.
 func (d *delivery) prepare(ctx context.Context, b *box) (ready bool, err error) {
 	present := Cursor{Position: Position{Revision: b.page.Revision, Term: b.page.Newest.Term, Seq: b.page.Newest.Seq}}
+	present.Paused = d.options.Standing().Paused
 	switch {
 	case b.cursor.Revision == 0:
 		d.done = Cursor{}
 		if begun, afresh := b.page.afresh(time.Now()); afresh {
-			present.Position = begun
+			present = Cursor{Position: begun}
 		}
 		d.log.Info("sink is new, and is told of what happens from now on")
 		d.signal() // for what may have happened since
@@ -171,26 +172,30 @@ func (d *delivery) confess(ctx context.Context, at Cursor, what string) error {
 func (d *delivery) empty(ctx context.Context, b *box) error {
 	at := b.cursor // and not yet noted
 	for i, e := range b.page.Entries {
-		if ctx.Err() != nil || !d.options.Standing().Leads {
-			break
-		}
-		a, due := d.route.due(d.options.Cluster, at, e)
 		if e.Garbage != "" {
 			d.log.Error("event passed over: it cannot be read", "id", e.ID, "error", e.Garbage)
 			d.state.skipped()
 		}
-		if !due {
-			at = at.to(e)
-			continue
-		}
-		next, err := d.hand(ctx, at.to(e), a)
-		if err != nil {
-			return err
-		}
-		d.done, at = next, next
-		d.state.left(b.page, i+1)
-		if err := d.move(ctx, b, at); err != nil || b.revision == 0 {
-			return err
+		for at.Revision < e.Revision {
+			if ctx.Err() != nil || !d.options.Standing().Leads {
+				return nil
+			}
+			a, next := d.route.step(d.options.Cluster, at, e)
+			if a == nil {
+				at = next
+				continue
+			}
+			next, err := d.hand(ctx, next, *a)
+			if err != nil {
+				return err
+			}
+			d.done, at = next, next
+			if at.Revision == e.Revision {
+				d.state.left(b.page, i+1)
+			}
+			if err := d.move(ctx, b, at); err != nil || b.revision == 0 {
+				return err
+			}
 		}
 	}
 	if b.cursor.Before(at) {

@@ -49,9 +49,10 @@ type Sink interface {
 
 // Standing is what the Notifier needs to know of its sidecar.
 type Standing struct {
-	Leads bool // it holds the leader key, as far as it knows
-	Term  watchdog.Term
-	Seq   uint64 // of the record: an event has come when it has grown
+	Leads  bool // it holds the leader key, as far as it knows
+	Term   watchdog.Term
+	Seq    uint64 // of the record: an event has come when it has grown
+	Paused bool   // an operator has paused the cluster
 }
 
 // StandingOf reads it from the sidecar's last view.
@@ -62,7 +63,7 @@ func StandingOf(s sidecar.Snapshot) Standing {
 	}
 	standing := Standing{Leads: true}
 	if c.Record != nil {
-		standing.Term, standing.Seq = c.Record.Term, c.Record.Seq
+		standing.Term, standing.Seq, standing.Paused = c.Record.Term, c.Record.Seq, c.Record.Paused != nil
 	}
 	return standing
 }

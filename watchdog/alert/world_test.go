@@ -102,7 +102,7 @@ func (w *world) start(name string, sinks ...alert.Sink) *node {
 		Standing: func() alert.Standing {
 			w.mu.Lock()
 			defer w.mu.Unlock()
-			return alert.Standing{Leads: w.leader == name, Term: w.record.Term, Seq: w.record.Seq}
+			return alert.Standing{Leads: w.leader == name, Term: w.record.Term, Seq: w.record.Seq, Paused: w.record.Paused != nil}
 		},
 	})
 	n.Notifier = notifier
