@@ -15,7 +15,7 @@ func TestCompletions(t *testing.T) {
 	for _, test := range []struct{ line, want string }{
 		{"sw", "switchover"},
 		{"config s", "set show"},
-		{"switchover --t", "--to"},
+		{"switchover --shut", "--shutdown-timeout"},
 		{"switchover --to ", "<MEMBER>"},
 		{"switchover --to node2 --dry", "--dry-run"},
 		{"switchover --dry-run --fr", "--from"},

@@ -31,10 +31,12 @@
 // cluster cannot be reached, does not exist or is changing:
 //
 //   - read, readRecord, readPolicy, events: one bounded look, its errors with what to do and an exit code;
+//   - lives: what the members' sidecars say now;
 //   - confirm: asks the person;
 //   - request: asks for what a watchdog.Request can hold, and watchdog makes a change of; whatever it is, it goes through etcd or
 //     a member's API alike, and is refused there. What is new to ask for is a kind of Operation, or a part of Request;
 //   - perform: asks for an operation, waits for the end by what judge finds in the events, prints the outcome, fails where nothing came of it;
+//   - a flag's placeholder in its usage, and ArgsUsage, say what the shell completes: MEMBER, CONTEXT, FORMAT, ...: valuesOf;
 //   - form.show: prints a value as JSON or YAML, or what the function makes of it for people. Every command that prints
 //     data prints it so.
 //

@@ -36,7 +36,7 @@ func explain(c *cli.Context, o *operator) error {
 	if err != nil {
 		return err
 	}
-	e := explainNow(cluster, askAll(c.Context, newAsker(), o.cfg.Cluster, cluster), events, time.Now())
+	e := explainNow(cluster, o.lives(c.Context, cluster), events, time.Now())
 	return o.form.show(o.out, e, e.text)
 }
 

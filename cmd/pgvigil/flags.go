@@ -22,6 +22,13 @@ var storeFlags = []keyFlag{
 	{"etcd-key", "etcd.tls.key", "`FILE` with that certificate's key"},
 }
 
+var apiFlags = []keyFlag{
+	{"api", "api", "`URL` of a member's API, or several separated by commas, instead of etcd"},
+	{"token", "token", "the operators' `TOKEN` of that API"},
+	{"token-file", "token_file", "`FILE` with that token"},
+	{"api-ca", "ca", "`FILE` with the CA that the API's certificate is verified with"},
+}
+
 var memberFlags = []keyFlag{
 	{"name", "name", "this member's `NAME`"},
 	{"data-dir", "postgres.data_dir", "PostgreSQL's data `DIRECTORY`"},
@@ -54,7 +61,7 @@ func clientFlags() []cli.Flag {
 	return append([]cli.Flag{
 		&cli.StringFlag{Name: "context", Usage: "`CONTEXT`: the cluster of that name in the file of contexts (default: the one in PGVIGIL_CONTEXT, else the file's current one)"},
 		contextsFlag(),
-	}, configFlags(storeFlags)...)
+	}, configFlags(storeFlags, apiFlags)...)
 }
 
 func contextsFlag() cli.Flag {
@@ -68,7 +75,7 @@ func contextsFlag() cli.Flag {
 func loadClient(c *cli.Context) (config.Client, error) {
 	from := config.Source{
 		File: c.String("config"), Contexts: c.String("contexts"), Context: c.String("context"), Environ: os.Environ(),
-		Flags: givenFlags(c, storeFlags),
+		Flags: givenFlags(c, storeFlags, apiFlags),
 	}
 	switch file, named := os.Getenv("PGVIGIL_CONFIG"), os.Getenv("PGVIGIL_CONTEXT"); {
 	case from.Context != "" && from.File == file:

@@ -21,7 +21,7 @@ func membersCommand() *cli.Command {
 		if err != nil {
 			return err
 		}
-		r := buildReport(o.cfg.Cluster, cluster, askAll(c.Context, newAsker(), o.cfg.Cluster, cluster))
+		r := buildReport(o.cfg.Cluster, cluster, o.lives(c.Context, cluster))
 		rows := listMembers(r, cluster)
 		return o.form.show(o.out, rows, func() string { return memberList(rows) })
 	})

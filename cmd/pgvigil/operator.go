@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net/http"
 	"strings"
 	"time"
 
@@ -15,6 +16,7 @@ import (
 	"github.com/pgvigil/pgvigil/cmd/pgvigil/config"
 	"github.com/pgvigil/pgvigil/election"
 	"github.com/pgvigil/pgvigil/watchdog"
+	"github.com/pgvigil/pgvigil/watchdog/api"
 	"github.com/pgvigil/pgvigil/watchdog/request"
 )
 
@@ -28,11 +30,21 @@ type store interface {
 	// Ask puts a request into the record: request.ErrRefused and ErrUnread, or the outcome is unknown.
 	// It returns the record's new sequence number.
 	Ask(ctx context.Context, r watchdog.Request) (seq uint64, err error)
+	// Members are what the sidecars of the cluster that was read say now.
+	Members(ctx context.Context, c watchdog.Cluster) map[string]api.Answer
 	Close() error
 }
 
-// etcdStore is etcd itself.
-type etcdStore struct{ *election.Client }
+// etcdStore is etcd itself, and the members asked from here.
+type etcdStore struct {
+	*election.Client
+	cluster string
+	asker   *http.Client
+}
+
+func (s etcdStore) Members(ctx context.Context, c watchdog.Cluster) map[string]api.Answer {
+	return api.AskMembers(ctx, s.asker, s.cluster, c.Members)
+}
 
 func (s etcdStore) Ask(ctx context.Context, r watchdog.Request) (uint64, error) {
 	return request.Ask(ctx, s.Client, r, time.Now)
@@ -76,11 +88,23 @@ func openOperator(c *cli.Context) (*operator, error) {
 	if err != nil {
 		return nil, err
 	}
+	o := &operator{cfg: cfg, in: c.App.Reader, out: c.App.Writer, form: form}
+	if len(cfg.API) > 0 {
+		ctx, cancel := context.WithTimeout(c.Context, readBound)
+		defer cancel()
+		remote, err := openRemote(ctx, cfg)
+		if err != nil {
+			return nil, err
+		}
+		o.store, o.cfg.Cluster = remote, remote.cluster
+		return o, nil
+	}
 	client, err := openStore(cfg.Config, slog.New(slog.DiscardHandler))
 	if err != nil {
 		return nil, err
 	}
-	return &operator{cfg: cfg, store: etcdStore{client}, in: c.App.Reader, out: c.App.Writer, form: form}, nil
+	o.store = etcdStore{client, cfg.Cluster, api.NewAsker()}
+	return o, nil
 }
 
 // read is one consistent look at a cluster that exists. Its record may be unreadable.
@@ -124,7 +148,23 @@ func (o *operator) events(ctx context.Context, newest int) ([]watchdog.Event, er
 	return events, err
 }
 
-func (o *operator) unreachable(err error) error { return unreachable(o.cfg.Config, err) }
+func (o *operator) unreachable(err error) error {
+	if len(o.cfg.API) > 0 {
+		return unreachableAPI(o.cfg, err)
+	}
+	return unreachable(o.cfg.Config, err)
+}
+
+// lives are what the members of the cluster that was read say now.
+func (o *operator) lives(ctx context.Context, c watchdog.Cluster) map[string]live {
+	bounded, cancel := context.WithTimeout(ctx, readBound)
+	defer cancel()
+	lives := map[string]live{}
+	for name, answer := range o.store.Members(bounded, c) {
+		lives[name] = live{answer.Status, answer.Error}
+	}
+	return lives
+}
 
 // request asks the cluster for something, and returns the record's sequence number with which it is asked for.
 func (o *operator) request(ctx context.Context, r watchdog.Request) (seq uint64, err error) {

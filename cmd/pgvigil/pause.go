@@ -117,11 +117,10 @@ func (o *operator) awaitRead(ctx context.Context, seq uint64) (unread []string) 
 	defer cancel()
 	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()
-	client := newAsker()
 	for {
 		if cluster, err := o.store.Read(ctx); err == nil {
 			unread = []string{}
-			lives := askAll(ctx, client, o.cfg.Cluster, cluster)
+			lives := o.lives(ctx, cluster)
 			for name := range cluster.Members {
 				if s := lives[name].status; s == nil || s.Record == nil || s.Record.Seq < seq {
 					unread = append(unread, name)

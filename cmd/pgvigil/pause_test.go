@@ -9,6 +9,7 @@ import (
 
 	"github.com/pgvigil/pgvigil/cmd/pgvigil/config"
 	"github.com/pgvigil/pgvigil/watchdog"
+	"github.com/pgvigil/pgvigil/watchdog/api"
 	"github.com/pgvigil/pgvigil/watchdog/request"
 	"github.com/pgvigil/pgvigil/watchdog/sidecar"
 )
@@ -19,9 +20,10 @@ type held struct {
 	overtaken int
 }
 
-func (h *held) Read(context.Context) (watchdog.Cluster, error)        { return h.cluster, nil }
-func (h *held) Events(context.Context, int) ([]watchdog.Event, error) { return nil, nil }
-func (h *held) Close() error                                          { return nil }
+func (h *held) Read(context.Context) (watchdog.Cluster, error)                  { return h.cluster, nil }
+func (h *held) Events(context.Context, int) ([]watchdog.Event, error)           { return nil, nil }
+func (h *held) Members(context.Context, watchdog.Cluster) map[string]api.Answer { return nil }
+func (h *held) Close() error                                                    { return nil }
 
 func (h *held) Ask(ctx context.Context, r watchdog.Request) (uint64, error) {
 	return request.Ask(ctx, h, r, time.Now)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/pgvigil/pgvigil/election/electiontest"
 	"github.com/pgvigil/pgvigil/watchdog"
+	"github.com/pgvigil/pgvigil/watchdog/api"
 	"github.com/pgvigil/pgvigil/watchdog/request"
 )
 
@@ -35,6 +36,8 @@ type fakeStore struct{ *electiontest.FakeClient }
 func (s fakeStore) Ask(ctx context.Context, r watchdog.Request) (uint64, error) {
 	return request.Ask(ctx, s.FakeClient, r, func() time.Time { return began })
 }
+
+func (s fakeStore) Members(context.Context, watchdog.Cluster) map[string]api.Answer { return nil }
 
 // run runs a command's work on an etcd in memory, with its flags and arguments.
 func run(t *testing.T, etcd *electiontest.Cluster, form form, flags []cli.Flag, act func(*cli.Context, *operator) error, args ...string) (string, error) {

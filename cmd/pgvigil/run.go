@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
+	"fmt"
 	"log/slog"
 	"os"
 	"runtime"
@@ -97,7 +99,14 @@ func runMember(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	options := api.Options{Listen: cfg.API.Listen, Log: log, Version: buildVersion(), Cluster: cfg.Cluster, Lag: api.NewLag(clock{}.Now)}
+	security, err := apiTLS(cfg.API.TLS)
+	if err != nil {
+		return fail(exitConfig, err)
+	}
+	options := api.Options{
+		Listen: cfg.API.Listen, TLSListen: cfg.API.TLS.Listen, TLS: security, Log: log, Version: buildVersion(), Cluster: cfg.Cluster,
+		Lag: api.NewLag(clock{}.Now), Operators: api.Operators{Store: store, Token: cfg.API.Token, Clock: clock{}.Wall},
+	}
 	peers := api.NewPeers(options)
 	defer peers.Close()
 	wiring := sidecar.Options{
@@ -166,6 +175,22 @@ func openPostgres(ctx context.Context, cfg config.Config, log *slog.Logger) (*pg
 		Replication: p.Replication, Rewind: p.Rewind, Connect: p.Connect, StartCommand: p.StartCommand, StopCommand: p.StopCommand, Log: log,
 	})
 	return instance, fail(exitPostgres, err)
+}
+
+// apiTLS shows the certificate of the files as they are when a client comes, so that a renewed one needs no restart.
+func apiTLS(c config.APITLS) (*tls.Config, error) {
+	if c.Listen == "" {
+		return nil, nil
+	}
+	load := func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+		pair, err := tls.LoadX509KeyPair(c.Cert, c.Key)
+		if err != nil {
+			err = fmt.Errorf("api.tls.cert and api.tls.key: %w: let PostgreSQL's user read them, and see that they belong together", err)
+		}
+		return &pair, err
+	}
+	_, err := load(nil)
+	return &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: load}, err
 }
 
 // crashAt returns what ends this process as SIGKILL does when it comes to the step; nil for no step.

@@ -2,26 +2,14 @@ package main
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
-	"fmt"
-	"io"
-	"net/http"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/urfave/cli/v2"
-
-	"github.com/pgvigil/pgvigil/watchdog"
-	"github.com/pgvigil/pgvigil/watchdog/api"
 )
 
-const (
-	askBound   = time.Second // for a member's sidecar
-	watchEvery = time.Second
-	maxStatus  = 1 << 20
-)
+// watchEvery is how often status --watch looks.
+const watchEvery = time.Second
 
 func statusCommand() *cli.Command {
 	return operatorCommand(&cli.Command{
@@ -29,7 +17,7 @@ func statusCommand() *cli.Command {
 		Usage: "show the cluster: who is primary, who follows, what is wrong",
 		Flags: []cli.Flag{&cli.BoolFlag{Name: "watch", Aliases: []string{"w"}, Usage: "show it again each second, until interrupted"}, noColourFlag()},
 	}, func(c *cli.Context, o *operator) error {
-		s := &statusView{operator: o, asker: newAsker(), terminal: isTerminal(o.out), paint: paletteFor(c, o.out)}
+		s := &statusView{operator: o, terminal: isTerminal(o.out), paint: paletteFor(c, o.out)}
 		if c.Bool("watch") {
 			return s.watch(c.Context)
 		}
@@ -43,7 +31,6 @@ func statusCommand() *cli.Command {
 
 type statusView struct {
 	*operator
-	asker    *http.Client
 	terminal bool
 	paint    palette
 }
@@ -105,63 +92,5 @@ func (s *statusView) look(ctx context.Context) (report, error) {
 	if err != nil {
 		return report{}, err
 	}
-	return buildReport(s.cfg.Cluster, cluster, askAll(ctx, s.asker, s.cfg.Cluster, cluster)), nil
-}
-
-func newAsker() *http.Client {
-	return &http.Client{Timeout: askBound, Transport: &http.Transport{MaxIdleConnsPerHost: 1, IdleConnTimeout: time.Minute}}
-}
-
-// askAll asks every member that is registered, all at once.
-func askAll(ctx context.Context, client *http.Client, name string, c watchdog.Cluster) map[string]live {
-	var mu sync.Mutex
-	var all sync.WaitGroup
-	lives := map[string]live{}
-	for member, key := range c.Members {
-		if key.API == "" {
-			continue
-		}
-		all.Go(func() {
-			answer := askMember(ctx, client, name, member, key.API)
-			mu.Lock()
-			defer mu.Unlock()
-			lives[member] = answer
-		})
-	}
-	all.Wait()
-	return lives
-}
-
-func askMember(ctx context.Context, client *http.Client, cluster, name, base string) live {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, base+"/status", nil)
-	if err != nil {
-		return live{err: err.Error()}
-	}
-	response, err := client.Do(request)
-	if err != nil {
-		return live{err: brief(err)}
-	}
-	defer response.Body.Close()
-	var status api.Status
-	switch err := json.NewDecoder(io.LimitReader(response.Body, maxStatus)).Decode(&status); {
-	case response.StatusCode != http.StatusOK:
-		return live{err: response.Status}
-	case err != nil:
-		return live{err: "its answer is not understood: " + err.Error()}
-	case status.Cluster != cluster || status.Member.Name != name:
-		return live{err: fmt.Sprintf("member %s of cluster %s answers there", status.Member.Name, status.Cluster)}
-	}
-	return live{status: &status}
-}
-
-// brief takes the method and URL off an HTTP client's error: they are said beside it.
-func brief(err error) string {
-	var timeout interface{ Timeout() bool }
-	if errors.As(err, &timeout) && timeout.Timeout() {
-		return "no answer within " + askBound.String()
-	}
-	for inner := err; inner != nil; inner = errors.Unwrap(inner) {
-		err = inner
-	}
-	return err.Error()
+	return buildReport(s.cfg.Cluster, cluster, s.lives(ctx, cluster)), nil
 }

@@ -27,7 +27,7 @@ func buffer() *bytes.Buffer {
 
 // heartbeat notes what another member says of itself, and answers with what we say of ourselves.
 func (s *Server) heartbeat(w http.ResponseWriter, r *http.Request) {
-	if cluster := r.Header.Get(headerCluster); cluster != s.options.Cluster {
+	if cluster := r.Header.Get(HeaderCluster); cluster != s.options.Cluster {
 		refuse(w, http.StatusConflict, "this is a sidecar of cluster %q, not of %q: two members' api addresses are mixed up",
 			s.options.Cluster, cluster)
 		return

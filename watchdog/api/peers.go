@@ -116,7 +116,7 @@ func (p *Peers) line(api string) (*line, error) {
 	}
 	l := &line{
 		host: u.Host,
-		head: []byte("POST /heartbeat HTTP/1.1\r\nHost: " + u.Host + "\r\n" + headerCluster + ": " + p.options.Cluster +
+		head: []byte("POST /heartbeat HTTP/1.1\r\nHost: " + u.Host + "\r\n" + HeaderCluster + ": " + p.options.Cluster +
 			"\r\nContent-Type: application/json\r\nContent-Length: "),
 	}
 	p.lines[api] = l

@@ -25,7 +25,7 @@ func serve(t *testing.T, source Source, options Options) (string, *atomic.Int64)
 		t.Fatal(err)
 	}
 	var accepted atomic.Int64
-	server.http.ConnState = func(_ net.Conn, state http.ConnState) {
+	server.faces[0].http.ConnState = func(_ net.Conn, state http.ConnState) {
 		if state == http.StateNew {
 			accepted.Add(1)
 		}

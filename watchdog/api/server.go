@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -20,11 +21,17 @@ type Options struct {
 	Cluster string                 // heartbeats of another cluster are refused
 	Metrics []prometheus.Collector // Server: beside its own
 	Lag     *Lag                   // fed by the heartbeats both ways; nil: lag is known in bytes alone
+
+	Operators Operators   // Server
+	TLSListen string      // Server: host:port at which everything is served by TLS too; empty: nowhere
+	TLS       *tls.Config // Server: with TLSListen
 }
 
+// HeaderCluster names the cluster that is meant: a member of another refuses.
+const HeaderCluster = "X-Pgvigil-Cluster"
+
 const (
-	headerCluster = "X-Pgvigil-Cluster"
-	headerToken   = "X-Pgvigil-Token"
+	headerToken = "X-Pgvigil-Token"
 
 	shutdownGrace = 2 * time.Second
 	idleTimeout   = 2 * time.Minute // of a kept connection; heartbeats come several times a second
@@ -35,12 +42,20 @@ const (
 
 // Server is the sidecar's HTTP server.
 type Server struct {
-	source   Source
-	options  Options
-	log      *slog.Logger
+	source  Source
+	options Options
+	log     *slog.Logger
+	faces   []*face
+	asker   *http.Client
+	repeats repeats
+}
+
+// face is one port of the server.
+type face struct {
+	listen   string
+	tls      *tls.Config // nil: plain
 	http     *http.Server
 	listener net.Listener
-	repeats  repeats
 }
 
 // NewServer makes a server that shows source. Nothing listens yet.
@@ -49,40 +64,63 @@ func NewServer(source Source, options Options) *Server {
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
-	s.http = &http.Server{
-		Handler:           s.routes(),
+	s.asker = NewAsker()
+	s.faces = []*face{{listen: options.Listen, http: s.newHTTP(s.routes(false))}}
+	if options.TLSListen != "" {
+		s.faces = append(s.faces, &face{listen: options.TLSListen, tls: options.TLS, http: s.newHTTP(s.routes(true))})
+	}
+	return s
+}
+
+func (s *Server) newHTTP(routes http.Handler) *http.Server {
+	return &http.Server{
+		Handler:           routes,
 		ReadHeaderTimeout: headerTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeader,
 		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 		ConnContext:       rememberConn,
 	}
-	return s
 }
 
-// Handler is what the server answers with, for those who serve it elsewhere.
-func (s *Server) Handler() http.Handler { return s.http.Handler }
+// Handler is what the server answers with on its plain port, for those who serve it elsewhere.
+func (s *Server) Handler() http.Handler { return s.faces[0].http.Handler }
 
-// Listen takes the port. Run does so too; a caller who wants to know that the port is free before anything else is
-// touched calls it first.
+// Listen takes the ports. Run does so too; a caller who wants to know that they are free before anything else is touched
+// calls it first.
 func (s *Server) Listen() error {
-	if s.listener != nil {
-		return nil
+	for _, f := range s.faces {
+		if f.listener != nil {
+			continue
+		}
+		l, err := net.Listen("tcp", f.listen)
+		if err != nil {
+			return fmt.Errorf("listen on api address %s: %w", f.listen, err)
+		}
+		f.listener = l
+		if f.tls != nil {
+			f.listener = tls.NewListener(l, f.tls)
+		}
 	}
-	l, err := net.Listen("tcp", s.options.Listen)
-	if err != nil {
-		return fmt.Errorf("listen on api address %s: %w", s.options.Listen, err)
-	}
-	s.listener = l
 	return nil
 }
 
-// Addr is the address listened on, nil before Listen.
-func (s *Server) Addr() net.Addr {
-	if s.listener == nil {
+// Addr is the plain address listened on, nil before Listen.
+func (s *Server) Addr() net.Addr { return s.faces[0].addr() }
+
+// TLSAddr is the address served by TLS, nil before Listen or if there is none.
+func (s *Server) TLSAddr() net.Addr {
+	if len(s.faces) == 1 {
 		return nil
 	}
-	return s.listener.Addr()
+	return s.faces[1].addr()
+}
+
+func (f *face) addr() net.Addr {
+	if f.listener == nil {
+		return nil
+	}
+	return f.listener.Addr()
 }
 
 // Run serves until ctx ends, then lets the requests under way finish for a short while. It returns nil after such an end.
@@ -90,26 +128,45 @@ func (s *Server) Run(ctx context.Context) error {
 	if err := s.Listen(); err != nil {
 		return err
 	}
+	defer s.asker.CloseIdleConnections()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	ended := make(chan error, len(s.faces))
+	for _, f := range s.faces {
+		go func() {
+			err := f.run(ctx)
+			cancel() // one that fails ends the other
+			ended <- err
+		}()
+	}
+	var err error
+	for range s.faces {
+		err = errors.Join(err, <-ended)
+	}
+	return err
+}
+
+func (f *face) run(ctx context.Context) error {
 	served := make(chan error, 1)
-	go func() { served <- s.http.Serve(s.listener) }()
+	go func() { served <- f.http.Serve(f.listener) }()
 	select {
 	case err := <-served:
-		return fmt.Errorf("serve api on %s: %w", s.options.Listen, err)
+		return fmt.Errorf("serve api on %s: %w", f.listen, err)
 	case <-ctx.Done():
 	}
 	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownGrace)
 	defer cancel()
-	if err := s.http.Shutdown(grace); err != nil {
+	if err := f.http.Shutdown(grace); err != nil {
 		// A tail that is still being sent, say. Its reader starts again from where it got to.
-		s.http.Close()
+		f.http.Close()
 	}
 	if err := <-served; !errors.Is(err, http.ErrServerClosed) {
-		return fmt.Errorf("serve api on %s: %w", s.options.Listen, err)
+		return fmt.Errorf("serve api on %s: %w", f.listen, err)
 	}
 	return nil
 }
 
-func (s *Server) routes() http.Handler {
+func (s *Server) routes(secure bool) http.Handler {
 	mux := http.NewServeMux()
 	for path, judge := range map[string]judgement{
 		"/{$}":       isPrimary,
@@ -129,5 +186,6 @@ func (s *Server) routes() http.Handler {
 	mux.HandleFunc("POST /heartbeat", s.heartbeat)
 	mux.HandleFunc("POST /failsafe", s.failsafe)
 	mux.HandleFunc("GET /tail", s.tail)
+	s.routeOperators(mux, secure)
 	return mux
 }

@@ -209,7 +209,7 @@ func TestHeartbeatRefusesWhatIsNoMember(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			r := httptest.NewRequest("POST", "/heartbeat", strings.NewReader(test.body))
-			r.Header.Set(headerCluster, test.cluster)
+			r.Header.Set(HeaderCluster, test.cluster)
 			w := httptest.NewRecorder()
 			handler.ServeHTTP(w, r)
 			if w.Code != test.code || !strings.Contains(w.Body.String(), `"error"`) {
@@ -227,7 +227,7 @@ func TestRunSaysWhichAddressIsTaken(t *testing.T) {
 	if err := first.Listen(); err != nil {
 		t.Fatal(err)
 	}
-	defer first.listener.Close()
+	defer first.faces[0].listener.Close()
 	address := first.Addr().String()
 	err := NewServer(&stage{}, Options{Listen: address}).Run(t.Context())
 	if err == nil || !strings.Contains(err.Error(), address) {

@@ -116,6 +116,9 @@ func (c *Client) reach(own map[string]setting) error {
 		return fmt.Errorf("%s and %s: etcd and the API would both be a way to the cluster: give one", etcd.origin, api.origin)
 	}
 	c.API, c.Token, c.CA = keys.API, keys.Token, keys.CA
+	if c.Token == "" {
+		c.Token = c.Config.API.Token
+	}
 	if keys.TokenFile != "" && own["token_file"].later() >= own["token"].later() {
 		text, err := os.ReadFile(keys.TokenFile)
 		if err != nil {

@@ -88,8 +88,18 @@ type Postgres struct {
 
 // API is the sidecar's HTTP address.
 type API struct {
-	Listen    string `yaml:"listen"`    // host:port; default: every address, port 8008
-	Advertise string `yaml:"advertise"` // base URL for the other members; default: from listen, or the host of postgres.address
+	Listen    string `yaml:"listen"`     // host:port; default: every address, port 8008
+	Advertise string `yaml:"advertise"`  // base URL for the other members; default: from listen, or the host of postgres.address
+	Token     string `yaml:"token"`      // by which operators are let in, or what stands in TokenFile; default: nobody is
+	TokenFile string `yaml:"token_file"` //
+	TLS       APITLS `yaml:"tls"`
+}
+
+// APITLS is a second port, on which the API is served by TLS. Operators are then served there alone.
+type APITLS struct {
+	Listen string `yaml:"listen"` // host:port
+	Cert   string `yaml:"cert"`
+	Key    string `yaml:"key"`
 }
 
 // Policy is a preset and what is changed in it.
@@ -128,8 +138,13 @@ func assemble(file string, settings map[string]setting, complaints []error, envi
 	if len(complaints) > 0 {
 		return Config{}, errors.Join(complaints...)
 	}
-	if err := c.readPassword(); err != nil {
-		return Config{}, err
+	for _, secret := range []struct {
+		path       string
+		file, into *string
+	}{{"etcd.password", &c.Etcd.PasswordFile, &c.Etcd.Password}, {"api.token", &c.API.TokenFile, &c.API.Token}} {
+		if err := c.readSecret(secret.path, *secret.file, secret.into); err != nil {
+			return Config{}, err
+		}
 	}
 	c.derive()
 	return c, nil
@@ -175,18 +190,19 @@ func (c *Config) assign() (complaints []error) {
 	return complaints
 }
 
-func (c *Config) readPassword() error {
-	if c.Etcd.PasswordFile == "" {
+// readSecret reads what may stand in a file of its own, and then not beside it.
+func (c *Config) readSecret(path, file string, into *string) error {
+	if file == "" {
 		return nil
 	}
-	if c.Etcd.Password != "" {
-		return c.complain("etcd.password_file", "etcd.password is given too: keep one of them")
+	if *into != "" {
+		return c.complain(path+"_file", "%s is given too: keep one of them", path)
 	}
-	text, err := os.ReadFile(c.Etcd.PasswordFile)
+	text, err := os.ReadFile(file)
 	if err != nil {
-		return c.complain("etcd.password_file", "%v: write the password there or correct the path", err)
+		return c.complain(path+"_file", "%v: write it there or correct the path", err)
 	}
-	c.Etcd.Password = strings.TrimRight(string(text), "\r\n")
+	*into = strings.TrimRight(string(text), "\r\n")
 	return nil
 }
 

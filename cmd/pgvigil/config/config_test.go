@@ -98,7 +98,7 @@ func TestEveryKeyIsAnEnvironmentVariable(t *testing.T) {
 			switch path {
 			case "policy.preset":
 				text = "tight"
-			case "etcd.password_file":
+			case "etcd.password_file", "api.token_file":
 				text = write(t, "secret\n")
 			case "api.advertise":
 				text = "http://text"

@@ -72,6 +72,10 @@ func TestWhereTheTokenStands(t *testing.T) {
 			t.Errorf("%s: %q, %v", test.name, c.Token, err)
 		}
 	}
+	member := write(t, "cluster: a\napi: {token: of the member}\n")
+	if c, err := LoadClient(Source{File: member, Flags: map[string]Flag{"api": {"api", "http://n:1"}}}); err != nil || c.Token != "of the member" {
+		t.Errorf("a member's own: %q, %v", c.Token, err)
+	}
 	c, err := LoadClient(Source{Flags: map[string]Flag{"api": {"api", "http://n:1"}}})
 	if err != nil || c.ForOperator() == nil || !strings.Contains(c.ForOperator().Error(), "--token-file") {
 		t.Errorf("no token: %v, %v", err, c.ForOperator())

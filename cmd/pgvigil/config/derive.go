@@ -31,7 +31,7 @@ func (c *Config) derive() {
 		c.API.Advertise = "http://" + c.API.Advertise
 	}
 	c.API.Advertise = strings.TrimRight(c.API.Advertise, "/")
-	for _, name := range []*string{&c.Etcd.TLS.CA, &c.Etcd.TLS.Cert, &c.Etcd.TLS.Key} {
+	for _, name := range []*string{&c.Etcd.TLS.CA, &c.Etcd.TLS.Cert, &c.Etcd.TLS.Key, &c.API.TLS.Cert, &c.API.TLS.Key} {
 		if absolute, err := filepath.Abs(*name); *name != "" && err == nil {
 			*name = absolute // the sidecar leaves the directory that it was started in
 		}

@@ -20,6 +20,7 @@ func (c *Config) ForStore() error { return errors.Join(c.storeComplaints()...) }
 func (c *Config) ForMember() error {
 	complaints := c.storeComplaints()
 	complaints = append(complaints, c.memberComplaints()...)
+	complaints = append(complaints, c.apiComplaints()...)
 	complaints = append(complaints, c.pathComplaints()...)
 	complaints = append(complaints, c.embeddedComplaints()...)
 	complaints = append(complaints, c.alertComplaints()...)
@@ -108,6 +109,33 @@ func (c *Config) memberComplaints() (complaints []error) {
 	}
 	if (c.Postgres.StartCommand == "") != (c.Postgres.StopCommand == "") {
 		add(c.complain(c.firstGiven("postgres.start_command", "postgres.stop_command"), "who starts the server by a command stops it by one: give both postgres.start_command and postgres.stop_command, or neither"))
+	}
+	return complaints
+}
+
+// leastToken is how long a token must be that opens the cluster to whoever guesses it.
+const leastToken = 16
+
+func (c *Config) apiComplaints() (complaints []error) {
+	add := func(err error) { complaints = append(complaints, err) }
+	if n := len(c.API.Token); n > 0 && n < leastToken {
+		add(c.complain(c.firstGiven("api.token", "api.token_file"), "a token of %d characters is soon guessed: give %d or more, such as openssl rand -hex 16 prints", n, leastToken))
+	}
+	t := c.API.TLS
+	if t == (APITLS{}) {
+		return complaints
+	}
+	if t.Listen == "" || t.Cert == "" || t.Key == "" {
+		add(c.complain(c.firstGiven("api.tls"), "TLS needs a port, a certificate and its key: give api.tls.listen, api.tls.cert and api.tls.key"))
+		return complaints
+	}
+	if _, _, err := hostPort(t.Listen); err != nil {
+		add(c.complain("api.tls.listen", "%v", err))
+	}
+	for path, name := range map[string]string{"api.tls.cert": t.Cert, "api.tls.key": t.Key} {
+		if _, err := os.Stat(name); err != nil {
+			add(c.complain(path, "%v: put the file there or correct the path", err))
+		}
 	}
 	return complaints
 }

@@ -55,6 +55,8 @@ func TestValidation(t *testing.T) {
 		{"a CA that is not there", "ETCD_TLS_CA=/nonexistent", "PGVIGIL_ETCD_TLS_CA: etcd.tls.ca: stat /nonexistent"},
 		{"a certificate without a key", "ETCD_TLS_CERT=testdata/issue.yaml", "give both etcd.tls.cert and etcd.tls.key"},
 		{"a user without a password", "ETCD_USERNAME=u", "PGVIGIL_ETCD_USERNAME: etcd.username: etcd needs both"},
+		{"a token that is soon guessed", "API_TOKEN=secret", "PGVIGIL_API_TOKEN: api.token: a token of 6 characters"},
+		{"half of TLS", "API_TLS_LISTEN=:8443", "give api.tls.listen, api.tls.cert and api.tls.key"},
 		{"a relative data directory", "POSTGRES_DATA_DIR=data", "give the whole path"},
 		{"a state directory that a clone would replace", "STATE_DIR=/var/lib/postgresql/15/main/pgvigil", "lies in the data directory"},
 		{"an address for all hosts", "POSTGRES_ADDRESS=0.0.0.0:5432", "give this host's own"},
