@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
@@ -12,11 +14,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pgvigil/pgvigil/cmd/pgvigil/config"
 	"github.com/pgvigil/pgvigil/election"
 	"github.com/pgvigil/pgvigil/election/embedded"
 	"github.com/pgvigil/pgvigil/test/freeport"
 	"github.com/pgvigil/pgvigil/watchdog"
 	"github.com/pgvigil/pgvigil/watchdog/api"
+	"github.com/pgvigil/pgvigil/watchdog/request"
 )
 
 const operatorsToken = "0123456789abcdef"
@@ -220,5 +224,49 @@ func TestWhoIsNotLetInByTheAPI(t *testing.T) {
 		if code != test.code || !strings.Contains(errs, test.says) || out != "" {
 			t.Errorf("%s: exit %d: %s%s", test.name, code, out, errs)
 		}
+	}
+}
+
+func TestWhatMayHaveBeenDoneIsNotAskedOfAnother(t *testing.T) {
+	ask := watchdog.Request{By: "ann", Resume: true}
+	for _, test := range []struct {
+		name    string
+		first   http.HandlerFunc
+		another bool // the second member is asked
+		refused bool
+	}{
+		{"it cannot read etcd", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusServiceUnavailable) }, true, false},
+		{"it does not know our token", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusUnauthorized) }, true, false},
+		{"it has no such endpoint", http.NotFound, true, false},
+		{"it does not know what came of it", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusBadGateway) }, false, false},
+		{"it hangs up", func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, false, false},
+		{"its answer is garbage", func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "hello") }, false, false},
+		{"it refuses", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusConflict) }, false, true},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			first := httptest.NewServer(test.first)
+			defer first.Close()
+			asked := false
+			second := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				asked = true
+				io.WriteString(w, `{"seq":10}`)
+			}))
+			defer second.Close()
+			r, err := openRemote(t.Context(), config.Client{Config: config.Config{Cluster: "orders"}, API: []string{first.URL, second.URL}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer r.Close()
+			seq, err := r.Ask(t.Context(), ask)
+			if asked != test.another || (err == nil) != test.another || test.another && seq != 10 {
+				t.Errorf("another asked: %t, want %t; %d, %v", asked, test.another, seq, err)
+			}
+			if errors.Is(err, request.ErrRefused) != test.refused || errors.Is(err, request.ErrUnread) {
+				t.Errorf("%v", err)
+			}
+			if test.another && r.urls[0] != second.URL {
+				t.Errorf("the one that answered does not come first: %v", r.urls)
+			}
+		})
 	}
 }
