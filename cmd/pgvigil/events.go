@@ -26,7 +26,6 @@ func eventsCommand() *cli.Command {
 			numberFlag(0, "all that are kept"), followFlag(),
 			&cli.StringFlag{Name: "since", Usage: "only those since `WHEN`: a time such as \"2026-05-01 10:00\" or 10:00, or a duration such as 90m"},
 			&cli.StringFlag{Name: "severity", Value: severities[0], Usage: "only those of this `SEVERITY` and above: " + strings.Join(severities, ", ")},
-			noColourFlag(),
 		},
 	}, func(c *cli.Context, o *operator) error {
 		least := alert.Severity(c.String("severity"))
@@ -37,14 +36,13 @@ func eventsCommand() *cli.Command {
 		if err != nil {
 			return fail(exitUsage, err)
 		}
-		paint := paletteFor(c, o.out)
 		feed := &feed{
 			source: o.store, out: o.out, form: o.form,
 			wanted: func(e watchdog.Event) bool {
 				return !e.Time.Before(since) && alert.SeverityOf(e).Reaches(least)
 			},
 			value: func(e watchdog.Event) any { return severeEvent{e, alert.SeverityOf(e)} },
-			text:  func(e watchdog.Event) string { return eventLine(e, time.Local, paint) },
+			text:  func(e watchdog.Event) string { return eventLine(e, time.Local, o.paint) },
 		}
 		return feed.run(c, o)
 	})

@@ -57,12 +57,13 @@ type operator struct {
 	in    io.Reader
 	out   io.Writer
 	form  form
+	paint palette
 }
 
 // operatorCommand completes a command that works on a cluster: it adds the flags by which the cluster is found and the output
 // chosen, refuses arguments unless the command says that it has some, and runs act with the store open.
 func operatorCommand(command *cli.Command, act func(c *cli.Context, o *operator) error) *cli.Command {
-	command.Flags = append(append(clientFlags(), command.Flags...), outputFlag())
+	command.Flags = append(append(clientFlags(), command.Flags...), outputFlag(), noColourFlag())
 	command.Action = func(c *cli.Context) error {
 		if command.ArgsUsage == "" {
 			if err := noArguments(c); err != nil {
@@ -88,7 +89,7 @@ func openOperator(c *cli.Context) (*operator, error) {
 	if err != nil {
 		return nil, err
 	}
-	o := &operator{cfg: cfg, in: c.App.Reader, out: c.App.Writer, form: form}
+	o := &operator{cfg: cfg, in: c.App.Reader, out: c.App.Writer, form: form, paint: paletteFor(c, c.App.Writer)}
 	if len(cfg.API) > 0 {
 		ctx, cancel := context.WithTimeout(c.Context, readBound)
 		defer cancel()

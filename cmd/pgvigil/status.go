@@ -15,9 +15,9 @@ func statusCommand() *cli.Command {
 	return operatorCommand(&cli.Command{
 		Name:  "status",
 		Usage: "show the cluster: who is primary, who follows, what is wrong",
-		Flags: []cli.Flag{&cli.BoolFlag{Name: "watch", Aliases: []string{"w"}, Usage: "show it again each second, until interrupted"}, noColourFlag()},
+		Flags: []cli.Flag{&cli.BoolFlag{Name: "watch", Aliases: []string{"w"}, Usage: "show it again each second, until interrupted"}},
 	}, func(c *cli.Context, o *operator) error {
-		s := &statusView{operator: o, terminal: isTerminal(o.out), paint: paletteFor(c, o.out)}
+		s := &statusView{operator: o, terminal: isTerminal(o.out)}
 		if c.Bool("watch") {
 			return s.watch(c.Context)
 		}
@@ -32,7 +32,6 @@ func statusCommand() *cli.Command {
 type statusView struct {
 	*operator
 	terminal bool
-	paint    palette
 }
 
 // watch shows the report until ctx ends: in place on a terminal, else one after the other. An etcd that does not answer is
