@@ -12,6 +12,7 @@ import (
 
 	"github.com/pgvigil/pgvigil/election"
 	"github.com/pgvigil/pgvigil/test/faultline"
+	"github.com/pgvigil/pgvigil/test/until"
 	"github.com/pgvigil/pgvigil/watchdog"
 	"github.com/pgvigil/pgvigil/watchdog/sidecar"
 )
@@ -28,21 +29,6 @@ func at(revision int64) *int64 { return &revision }
 func record(term watchdog.Term) *watchdog.Record {
 	return &watchdog.Record{
 		SystemID: "1", Term: term, Seq: uint64(term), Phase: watchdog.PhaseElecting, Durability: watchdog.Durability{Mode: watchdog.ModeAsync},
-	}
-}
-
-// eventually waits until done says so.
-func eventually(t *testing.T, what string, done func() bool) {
-	t.Helper()
-	deadline := time.After(20 * time.Second)
-	again := time.NewTicker(10 * time.Millisecond)
-	defer again.Stop()
-	for !done() {
-		select {
-		case <-deadline:
-			t.Fatalf("never: %s", what)
-		case <-again.C:
-		}
 	}
 }
 
@@ -229,7 +215,7 @@ func TestWatchLeavesADeafEndpoint(t *testing.T) {
 	begins := open(t, "watch", sick.Address(), etcd).Watch(t.Context())
 	woken(t, begins, "the watch could not begin")
 	settle(begins)
-	eventually(t, "the watch began elsewhere", func() bool {
+	until.Holds(t, "the watch began elsewhere", func() bool {
 		change()
 		select {
 		case <-begins:
@@ -308,7 +294,7 @@ func TestNothingIsLeftBehind(t *testing.T) {
 			}
 		}
 		cancel()
-		eventually(t, "the watch ended", func() bool {
+		until.Holds(t, "the watch ended", func() bool {
 			select {
 			case _, open := <-wakes:
 				return !open
@@ -324,7 +310,7 @@ func TestNothingIsLeftBehind(t *testing.T) {
 		}
 	}
 	deaf.Set(func() { deaf.Cut = true })
-	eventually(t, "no goroutine is left", func() bool { return len(clientGoroutines()) == 0 })
+	until.Holds(t, "no goroutine is left", func() bool { return len(clientGoroutines()) == 0 })
 }
 
 // clientGoroutines returns the stacks of everything that runs for a client: ours, etcd's library and grpc's connections.

@@ -15,6 +15,7 @@ import (
 	"github.com/pgvigil/pgvigil/election"
 	"github.com/pgvigil/pgvigil/election/embedded"
 	"github.com/pgvigil/pgvigil/test/freeport"
+	"github.com/pgvigil/pgvigil/test/until"
 	"github.com/pgvigil/pgvigil/watchdog"
 )
 
@@ -77,20 +78,6 @@ func open(t *testing.T, members ...embedded.Config) *election.Client {
 	}
 	t.Cleanup(func() { _ = c.Close() })
 	return c
-}
-
-func eventually(t *testing.T, what string, done func() bool) {
-	t.Helper()
-	deadline := time.After(20 * time.Second)
-	again := time.NewTicker(10 * time.Millisecond)
-	defer again.Stop()
-	for !done() {
-		select {
-		case <-deadline:
-			t.Fatalf("never: %s", what)
-		case <-again.C:
-		}
-	}
 }
 
 func TestMemberKeepsItsDataOverARestart(t *testing.T) {
@@ -166,7 +153,7 @@ func TestLeadershipMoves(t *testing.T) {
 		if err := members[i].MoveLeader(ctx, cs[c].Name); err != nil {
 			t.Fatalf("move the leadership to %s through %s: %v", cs[c].Name, cs[i].Name, err)
 		}
-		eventually(t, cs[c].Name+" leads", func() bool { return members[c].IsLeader() && members[i].Leader() == cs[c].Name })
+		until.Holds(t, cs[c].Name+" leads", func() bool { return members[c].IsLeader() && members[i].Leader() == cs[c].Name })
 	}
 	if err := members[0].MoveLeader(ctx, ""); err != nil || members[0].IsLeader() {
 		t.Errorf("move the leadership to anybody: %v, still leader: %v", err, members[0].IsLeader())
@@ -177,7 +164,7 @@ func TestLeadershipMoves(t *testing.T) {
 
 	// A leader that is stopped hands its leadership over first, and two of three go on.
 	client := open(t, cs...)
-	eventually(t, "node1 knows who leads", func() bool { return members[0].Leader() != "" })
+	until.Holds(t, "node1 knows who leads", func() bool { return members[0].Leader() != "" })
 	for i := range members {
 		if members[i].IsLeader() {
 			members[i].Stop()

@@ -11,6 +11,9 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/pgvigil/pgvigil/test/ownbinary"
+	"github.com/pgvigil/pgvigil/test/until"
 )
 
 // patience bounds every wait of these tests, which share two cores with much else.
@@ -71,7 +74,7 @@ func startIn(t *testing.T, dataDir, kind string, n int) *server {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(postgres(t), kind, strconv.Itoa(n))
+	cmd := exec.Command(ownbinary.Linked(t, "postgres"), kind, strconv.Itoa(n))
 	cmd.Dir = dataDir
 	cmd.Env = append(os.Environ(), "GORACE=atexit_sleep_ms=0")
 	out, err := cmd.StdoutPipe()
@@ -92,29 +95,8 @@ func startIn(t *testing.T, dataDir, kind string, n int) *server {
 	if _, err := bufio.NewReader(out).ReadString('\n'); err != nil {
 		t.Fatalf("fake server: %v", err)
 	}
-	until(t, "all children run", func() bool { return len(Find(dir)) == n+1 })
+	until.Holds(t, "all children run", func() bool { return len(Find(dir)) == n+1 })
 	return s
-}
-
-// postgres links the test binary to a file of that name.
-func postgres(t *testing.T) string {
-	t.Helper()
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	path := filepath.Join(t.TempDir(), "postgres")
-	if os.Link(self, path) == nil {
-		return path
-	}
-	data, err := os.ReadFile(self)
-	if err == nil {
-		err = os.WriteFile(path, data, 0o755)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	return path
 }
 
 // kill ends the postmaster alone, and leaves it a zombie.
@@ -132,20 +114,5 @@ func (s *server) kill(t *testing.T) {
 	case <-h.Exited():
 	case <-time.After(patience):
 		t.Fatal("the postmaster outlived SIGKILL")
-	}
-}
-
-// until polls, on a ticker, for what has no event to wait for.
-func until(t *testing.T, what string, so func() bool) {
-	t.Helper()
-	tick := time.NewTicker(2 * time.Millisecond)
-	defer tick.Stop()
-	end := time.After(patience)
-	for !so() {
-		select {
-		case <-tick.C:
-		case <-end:
-			t.Fatalf("waited in vain: %s", what)
-		}
 	}
 }

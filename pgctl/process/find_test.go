@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strconv"
 	"testing"
+
+	"github.com/pgvigil/pgvigil/test/until"
 )
 
 func TestFindSeesTheServerOfThisDirectoryAlone(t *testing.T) {
@@ -136,7 +138,7 @@ func TestADirectoryMadeAnewIsNotTheOneBefore(t *testing.T) {
 			t.Fatal(err)
 		}
 		// Times of birth are as coarse as the kernel's tick.
-		until(t, "the file system's clock moves", func() bool {
+		until.Holds(t, "the file system's clock moves", func() bool {
 			probe := filepath.Join(t.TempDir(), "probe")
 			if err := os.Mkdir(probe, 0o700); err != nil {
 				t.Fatal(err)

@@ -9,6 +9,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/pgvigil/pgvigil/test/until"
 )
 
 func TestKillLeavesNothing(t *testing.T) {
@@ -55,7 +57,7 @@ func (s *server) stop(t *testing.T) {
 	if err := s.Process.Signal(syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
-	until(t, "the postmaster is stopped", func() bool { p, _, ok := stat(s.Process.Pid); return ok && p.stopped() })
+	until.Holds(t, "the postmaster is stopped", func() bool { p, _, ok := stat(s.Process.Pid); return ok && p.stopped() })
 }
 
 func TestKillMayHoldFewerThanThereAre(t *testing.T) {

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/pgvigil/pgvigil/test/leftover"
+	"github.com/pgvigil/pgvigil/test/until"
 )
 
 const bin = "/usr/lib/postgresql/15/bin/"
@@ -97,7 +98,7 @@ func (c *cluster) start(t *testing.T, options ...string) *exec.Cmd {
 			t.Error(err)
 		}
 	})
-	until(t, "the server answers", func() bool { return c.command("pg_isready", "-q").Run() == nil })
+	until.Holds(t, "the server answers", func() bool { return c.command("pg_isready", "-q").Run() == nil })
 	return cmd
 }
 
@@ -117,7 +118,7 @@ func TestKillEndsARealServerWhoseBackendsGoOnCommitting(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = session.Process.Kill(); _ = session.Wait() })
-	until(t, "the procedure commits", func() bool { return c.run(t, "psql", "-Atc", "select count(*) > 100 from t") == "t" })
+	until.Holds(t, "the procedure commits", func() bool { return c.run(t, "psql", "-Atc", "select count(*) > 100 from t") == "t" })
 
 	if err := server.Process.Kill(); err != nil {
 		t.Fatal(err)
@@ -156,7 +157,7 @@ func TestTitlesOfARealStandby(t *testing.T) {
 	s.data = filepath.Join(s.base, "data")
 	c.run(t, "pg_basebackup", "-D", s.data, "-R", "--no-sync", "-c", "fast")
 	s.start(t, "-c", "cluster_name=15/standby")
-	until(t, "the standby streams", func() bool { _, ok := Receiver(s.dir); return ok })
+	until.Holds(t, "the standby streams", func() bool { _, ok := Receiver(s.dir); return ok })
 	if pid, ok := Startup(s.dir); !ok {
 		t.Errorf("no startup process: %d", pid)
 	}

@@ -113,13 +113,8 @@ func TestRecordDeleted(t *testing.T) {
 
 // etcd makes the surrender, and its answer never arrives. The one that surrendered may not take it for failed.
 func TestSurrenderWhoseAnswerWasLost(t *testing.T) {
-	c := servers(t, lab.Options{})
-	c.must(c.primary.Interpose())
-	c.must(c.StartSidecars())
-	primary, err := c.WaitWhole(c.ctx, rejoin)
-	c.must(err)
-	c.primary = primary
-	c.write()
+	c := interposed(t)
+	primary := c.primary
 	primary.BreakEtcd(func(l *faultline.Line) { l.Mute = true })
 	c.strike(primary.KillPostmaster())
 	c.takenOver()

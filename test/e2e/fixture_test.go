@@ -87,11 +87,26 @@ func whole(t *testing.T, options ...func(*lab.Options)) *cluster {
 		change(&o)
 	}
 	c := servers(t, o)
+	c.begin()
+	return c
+}
+
+// begin starts the sidecars, and a writer once they have adopted the servers.
+func (c *cluster) begin() {
+	c.t.Helper()
 	c.must(c.StartSidecars())
 	primary, err := c.WaitWhole(c.ctx, rejoin)
 	c.must(err)
 	c.primary = primary
 	c.write()
+}
+
+// interposed is a whole cluster whose primary reaches etcd through lines that BreakEtcd breaks.
+func interposed(t *testing.T) *cluster {
+	t.Helper()
+	c := servers(t, lab.Options{})
+	c.must(c.primary.Interpose())
+	c.begin()
 	return c
 }
 

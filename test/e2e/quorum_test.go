@@ -284,13 +284,8 @@ func TestEtcdLostForAMinuteWithFailsafe(t *testing.T) {
 
 // Failsafe with one member that reaches etcd: in async the primary must be fenced, for that member may lead.
 func TestFailsafeIsRefusedByAMemberThatReachesEtcd(t *testing.T) {
-	c := servers(t, lab.Options{})
-	c.must(c.primary.Interpose())
-	c.must(c.StartSidecars())
-	primary, err := c.WaitWhole(c.ctx, rejoin)
-	c.must(err)
-	c.primary = primary
-	c.write()
+	c := interposed(t)
+	primary := c.primary
 	primary.BreakEtcd(func(l *faultline.Line) { l.Cut = true })
 	c.struck = time.Now()
 	c.must(c.Until(c.ctx, "the primary is fenced", soon, primary.ServerGone))

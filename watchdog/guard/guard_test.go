@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pgvigil/pgvigil/test/until"
 	"github.com/pgvigil/pgvigil/watchdog"
 )
 
@@ -125,20 +126,6 @@ func passed(t *testing.T, at watchdog.Instant) {
 	}
 }
 
-func until(t *testing.T, what string, so func() bool) {
-	t.Helper()
-	tick := time.NewTicker(2 * time.Millisecond)
-	defer tick.Stop()
-	end := time.After(patience)
-	for !so() {
-		select {
-		case <-tick.C:
-		case <-end:
-			t.Fatalf("waited in vain: %s", what)
-		}
-	}
-}
-
 func TestAGuardThatIsNotFedFences(t *testing.T) {
 	g := newGuard(t, options(t))
 	s := ready(t, g, os.Getpid())
@@ -214,7 +201,7 @@ func TestFencingGoesOnUntilNobodyIsLeft(t *testing.T) {
 		t.Fatal(err)
 	}
 	arm(t, g, soon)
-	until(t, "an attempt has failed", func() bool { s, _ := g.Status(); return s.Failures > 0 })
+	until.Holds(t, "an attempt has failed", func() bool { s, _ := g.Status(); return s.Failures > 0 })
 	if s, _ := g.Status(); s.Fired == 0 || s.Fenced != 0 {
 		t.Errorf("status %+v", s)
 	}
@@ -313,7 +300,7 @@ func TestThePostmastersExitDoesNotEndIt(t *testing.T) {
 	arm(t, g, time.Second)
 	_ = postmaster.Process.Kill()
 	_ = postmaster.Wait()
-	until(t, "the guard sees it", func() bool { s, _ := g.Status(); return s.Orphaned })
+	until.Holds(t, "the guard sees it", func() bool { s, _ := g.Status(); return s.Orphaned })
 	gone(t, g.Exited())
 	if by := fencedBy(g); by != first.PID {
 		t.Errorf("fenced by %d, want %d", by, first.PID)

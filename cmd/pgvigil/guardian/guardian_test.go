@@ -18,6 +18,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/pgvigil/pgvigil/pgctl/process"
+	"github.com/pgvigil/pgvigil/test/ownbinary"
+	"github.com/pgvigil/pgvigil/test/until"
 	"github.com/pgvigil/pgvigil/watchdog"
 	"github.com/pgvigil/pgvigil/watchdog/guard"
 	"github.com/pgvigil/pgvigil/watchdog/sidecar"
@@ -114,7 +116,7 @@ func newHost(t *testing.T) *host {
 	if h.dir, err = process.Resolve(t.TempDir()); err != nil {
 		t.Fatal(err)
 	}
-	h.server = exec.Command(linked(t, "postgres"))
+	h.server = exec.Command(ownbinary.Linked(t, "postgres"))
 	h.server.Dir = h.dir.Path()
 	h.server.Env = append(os.Environ(), "GORACE=atexit_sleep_ms=0")
 	out, err := h.server.StdoutPipe()
@@ -135,7 +137,7 @@ func newHost(t *testing.T) *host {
 	if _, err := bufio.NewReader(out).ReadString('\n'); err != nil {
 		t.Fatal(err)
 	}
-	until(t, "the server runs", h.runs)
+	until.Holds(t, "the server runs", h.runs)
 	return h
 }
 
@@ -144,7 +146,7 @@ func (h *host) runs() bool { return len(process.Find(h.dir)) == 3 }
 // fenced waits until nothing of the server is left, and says how long after the deadline that was.
 func (h *host) fenced(t *testing.T, deadline watchdog.Instant) {
 	t.Helper()
-	until(t, "the server is fenced", func() bool { return process.Gone(h.dir) })
+	until.Holds(t, "the server is fenced", func() bool { return process.Gone(h.dir) })
 	took := now().Since(deadline)
 	t.Logf("seen fenced %s after the deadline", took)
 	if took < 0 {
@@ -194,44 +196,9 @@ func (s *sidecarOf) say(t *testing.T, order string) (guard int, deadline watchdo
 	return guard, deadline
 }
 
-func until(t *testing.T, what string, so func() bool) {
-	t.Helper()
-	tick := time.NewTicker(2 * time.Millisecond)
-	defer tick.Stop()
-	end := time.After(patience)
-	for !so() {
-		select {
-		case <-tick.C:
-		case <-end:
-			t.Fatalf("waited in vain: %s", what)
-		}
-	}
-}
-
 func ended(t *testing.T, pid int) {
 	t.Helper()
-	until(t, "the guard has ended", func() bool { _, err := process.Start(pid); return err != nil })
-}
-
-// linked gives the test binary another name, or the same in a place where it can be deleted.
-func linked(t *testing.T, name string) string {
-	t.Helper()
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	path := filepath.Join(t.TempDir(), name)
-	if os.Link(self, path) == nil {
-		return path
-	}
-	data, err := os.ReadFile(self)
-	if err == nil {
-		err = os.WriteFile(path, data, 0o755)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	return path
+	until.Holds(t, "the guard has ended", func() bool { _, err := process.Start(pid); return err != nil })
 }
 
 func TestTheServerIsFencedWhateverBecomesOfTheSidecar(t *testing.T) {
@@ -258,7 +225,7 @@ func TestTheServerIsFencedWhateverBecomesOfTheSidecar(t *testing.T) {
 			if err := h.server.Process.Kill(); err != nil {
 				t.Fatal(err)
 			}
-			until(t, "two backends are left behind", func() bool { return len(process.Find(h.dir)) == 2 })
+			until.Holds(t, "two backends are left behind", func() bool { return len(process.Find(h.dir)) == 2 })
 			signal(syscall.SIGKILL)(t, h, s)
 		},
 	} {
@@ -334,7 +301,7 @@ func TestWhatTheGuardImportsLetsItBeginEarly(t *testing.T) {
 
 func TestAnUpgradeOfTheBinaryDoesNotMatter(t *testing.T) {
 	h := newHost(t)
-	program := linked(t, "pgvigil")
+	program := ownbinary.Linked(t, "pgvigil")
 	s := h.sidecar(t, program)
 	if err := os.Remove(program); err != nil {
 		t.Fatal(err)
