@@ -66,6 +66,7 @@ type explanation struct {
 	Summary   string              `json:"summary"`   // as status has it
 	WaitsFor  string              `json:"waits_for"` // empty: for nothing
 	Operation *watchdog.Operation `json:"operation,omitempty"`
+	Paused    *watchdog.Pause     `json:"paused"` // not null: the prospects come true once it is resumed
 	Prospects []prospect          `json:"prospects"`
 }
 
@@ -75,7 +76,7 @@ func explainNow(c watchdog.Cluster, lives map[string]live, events []watchdog.Eve
 	r := buildReport(record.Cluster, c, lives)
 	e := explanation{
 		Cluster: r.Cluster, Term: r.Term, Phase: r.Phase, Primary: r.Primary, Summary: r.Summary, Operation: record.Operation,
-		Prospects: []prospect{},
+		Paused: record.Paused, Prospects: []prospect{},
 	}
 	switch primary, _ := rowOf(r, r.Primary); {
 	case r.Phase == watchdog.PhaseElecting:
@@ -149,6 +150,9 @@ func (e explanation) text() string {
 		waits = "nothing"
 	}
 	fmt.Fprintf(&b, "it waits for: %s\n", waits)
+	if e.Paused != nil && len(e.Prospects) > 0 {
+		b.WriteString("while it is paused nobody takes over by itself; what follows is said of when it is resumed\n")
+	}
 	for _, p := range e.Prospects {
 		fmt.Fprintf(&b, "\nif %s:\n", p.When)
 		switch {

@@ -56,12 +56,18 @@ func configFlags(keys ...[]keyFlag) []cli.Flag {
 	return flags
 }
 
-// clientFlags say how a command finds its cluster.
+// clientFlags say how a command finds its cluster. The help has them below the command's own.
 func clientFlags() []cli.Flag {
-	return append([]cli.Flag{
+	flags := append([]cli.Flag{
 		&cli.StringFlag{Name: "context", Usage: "`CONTEXT`: the cluster of that name in the file of contexts (default: the one in PGVIGIL_CONTEXT, else the file's current one)"},
 		contextsFlag(),
 	}, configFlags(storeFlags, apiFlags)...)
+	for _, f := range flags {
+		if text, is := f.(*cli.StringFlag); is {
+			text.Category = "where the cluster is reached"
+		}
+	}
+	return flags
 }
 
 func contextsFlag() cli.Flag {

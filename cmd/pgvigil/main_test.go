@@ -45,6 +45,7 @@ func TestCommandLines(t *testing.T) {
 		{"a typing error in the file", []string{"status", "-c", wrong}, exitConfig, "", "did you mean cluster?"},
 		{"no file", []string{"run", "-c", "/nonexistent"}, exitConfig, "", "-c"},
 		{"no configuration", []string{"status"}, exitConfig, "", "PGVIGIL_ETCD_ENDPOINTS"},
+		{"a flag behind an argument", append(append([]string{"config", "set"}, silent...), "k=2", "--context", "a"), exitUsage, "", "flags go first"},
 		{"no contexts", []string{"context", "list"}, exitOK, "holds no contexts", ""},
 		{"a context that is not there", []string{"status", "--context", "orders"}, exitConfig, "", `there is no context "orders"`},
 		{"no context named", []string{"context", "use"}, exitUsage, "", "pgvigil context list"},

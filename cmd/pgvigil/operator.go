@@ -65,10 +65,8 @@ type operator struct {
 func operatorCommand(command *cli.Command, act func(c *cli.Context, o *operator) error) *cli.Command {
 	command.Flags = append(append(clientFlags(), command.Flags...), outputFlag(), noColourFlag())
 	command.Action = func(c *cli.Context) error {
-		if command.ArgsUsage == "" {
-			if err := noArguments(c); err != nil {
-				return err
-			}
+		if err := arguments(c, command); err != nil {
+			return err
 		}
 		o, err := openOperator(c)
 		if err != nil {
@@ -78,6 +76,19 @@ func operatorCommand(command *cli.Command, act func(c *cli.Context, o *operator)
 		return act(c, o)
 	}
 	return command
+}
+
+// arguments refuses those that the command does not have, and flags that stand behind them: they would be taken for more.
+func arguments(c *cli.Context, command *cli.Command) error {
+	if command.ArgsUsage == "" {
+		return noArguments(c)
+	}
+	for _, word := range c.Args().Slice() {
+		if len(word) > 1 && word[0] == '-' {
+			return fail(exitUsage, fmt.Errorf("%s stands behind an argument: flags go first, pgvigil %s %s ... %s", word, command.Name, word, command.ArgsUsage))
+		}
+	}
+	return nil
 }
 
 func openOperator(c *cli.Context) (*operator, error) {

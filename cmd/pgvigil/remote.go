@@ -58,10 +58,13 @@ func openRemote(ctx context.Context, c config.Client) (*remoteStore, error) {
 	return r, nil
 }
 
-// unreachableAPI says what to do when no member could be asked.
+// unreachableAPI says what to do when no member did what it was asked, unless one has said it.
 func unreachableAPI(c config.Client, err error) error {
-	return fail(exitEtcd, fmt.Errorf("the API at %s: %w: see that the sidecar runs there, that it can be reached from here and reaches etcd itself, and that the token is right",
-		strings.Join(c.API, ", "), err))
+	advice := ": see that a sidecar runs there, and that it can be reached from here"
+	if u := (unserved{}); errors.As(err, &u) && u.answered {
+		advice = ""
+	}
+	return fail(exitEtcd, fmt.Errorf("the API at %s: %w%s", strings.Join(c.API, ", "), err, advice))
 }
 
 // Read is one consistent look at the cluster.
@@ -111,10 +114,12 @@ func (r *remoteStore) get(ctx context.Context, path string, into any) error {
 // not asked of another.
 func (r *remoteStore) do(ctx context.Context, method, path string, body []byte, into any) error {
 	var failures []string
+	answered := false
 	for i, base := range r.urls {
 		bounded, cancel := context.WithTimeout(ctx, share(ctx, len(r.urls)-i))
-		again, err := r.ask(bounded, method, base+path, body, into)
+		again, heard, err := r.ask(bounded, method, base+path, body, into)
 		cancel()
+		answered = answered || heard
 		switch {
 		case err == nil:
 			r.urls = append(append([]string{base}, r.urls[:i]...), r.urls[i+1:]...)
@@ -127,8 +132,17 @@ func (r *remoteStore) do(ctx context.Context, method, path string, body []byte, 
 			failures[i] = base + ": " + failures[i]
 		}
 	}
-	return fmt.Errorf("%w: %s", request.ErrUnread, strings.Join(failures, "; "))
+	return unserved{strings.Join(failures, "; "), answered}
 }
+
+// unserved is request.ErrUnread: no member has done what it was asked.
+type unserved struct {
+	why      string
+	answered bool // one at least has said why not
+}
+
+func (u unserved) Error() string        { return u.why }
+func (u unserved) Is(target error) bool { return target == request.ErrUnread }
 
 func share(ctx context.Context, among int) time.Duration {
 	left := readBound
@@ -138,35 +152,35 @@ func share(ctx context.Context, among int) time.Duration {
 	return left / time.Duration(among)
 }
 
-// ask asks one member. again: nothing was done by it, and another may be asked.
-func (r *remoteStore) ask(ctx context.Context, method, url string, body []byte, into any) (again bool, err error) {
+// ask asks one member. again: nothing was done by it, and another may be asked. heard: it has answered.
+func (r *remoteStore) ask(ctx context.Context, method, url string, body []byte, into any) (again, heard bool, err error) {
 	asked, err := http.NewRequestWithContext(ctx, method, url, bytes.NewReader(body))
 	if err != nil {
-		return true, err
+		return true, false, err
 	}
 	asked.Header.Set("Authorization", "Bearer "+r.token)
 	asked.Header.Set(api.HeaderCluster, r.cluster)
 	answered, err := r.client.Do(asked)
 	if err != nil {
 		var dial *net.OpError
-		return method == http.MethodGet || errors.As(err, &dial) && dial.Op == "dial", errors.Unwrap(err)
+		return method == http.MethodGet || errors.As(err, &dial) && dial.Op == "dial", false, errors.Unwrap(err)
 	}
 	defer answered.Body.Close()
 	data, err := io.ReadAll(io.LimitReader(answered.Body, maxAnswer))
 	switch code := answered.StatusCode; {
 	case err == nil && code == http.StatusOK:
 		if err := json.Unmarshal(data, into); err != nil {
-			return false, fmt.Errorf("its answer is not understood: %w", err)
+			return false, true, fmt.Errorf("its answer is not understood: %w", err)
 		}
-		return false, nil
+		return false, true, nil
 	case code == http.StatusConflict || code == http.StatusBadRequest:
-		return false, request.Refusal{Why: errors.New(said(data, answered.Status))}
+		return false, true, request.Refusal{Why: errors.New(said(data, answered.Status))}
 	case code == http.StatusBadGateway || err != nil && code == http.StatusOK:
-		return method == http.MethodGet, errors.Join(err, errors.New(said(data, answered.Status)))
+		return method == http.MethodGet, true, errors.Join(err, errors.New(said(data, answered.Status)))
 	case code == http.StatusNotFound:
-		return true, errors.New("it has no endpoints for operators: it is too old, or no sidecar")
+		return true, true, errors.New("it has no endpoints for operators: it is too old, or no sidecar")
 	default:
-		return true, errors.New(said(data, answered.Status))
+		return true, true, errors.New(said(data, answered.Status))
 	}
 }
 

@@ -218,7 +218,7 @@ func TestWhoIsNotLetInByTheAPI(t *testing.T) {
 		{"without a token", []string{"status", "--api", url}, exitConfig, "--token-file"},
 		{"with another token", []string{"status", "--api", url, "--token", "fedcba9876543210"}, exitEtcd, "not the operators' token"},
 		{"with another cluster in mind", []string{"status", "--api", url, "--token", operatorsToken, "--cluster", "billing"}, exitEtcd, "belongs to cluster orders, not billing"},
-		{"nobody there", []string{"status", "--api", "http://127.0.0.1:1", "--token", operatorsToken}, exitEtcd, "see that the sidecar runs there"},
+		{"nobody there", []string{"status", "--api", "http://127.0.0.1:1", "--token", operatorsToken}, exitEtcd, "see that a sidecar runs there"},
 	} {
 		code, out, errs := command(t, test.line...)
 		if code != test.code || !strings.Contains(errs, test.says) || out != "" {
