@@ -26,7 +26,9 @@ func keepOver(rights []int) error {
 	if len(rights) == 0 {
 		return nil
 	}
-	if _, _, errno := syscall.AllThreadsSyscall(unix.SYS_PRCTL, unix.PR_SET_KEEPCAPS, 1, 0); errno != 0 {
+	if _, _, errno := syscall.AllThreadsSyscall(unix.SYS_PRCTL, unix.PR_SET_KEEPCAPS, 1, 0); errno == unix.ENOTSUP {
+		return errors.New("virtual_ip: this program was built with cgo, and cannot keep the right to change addresses: build it with CGO_ENABLED=0, as make build does")
+	} else if errno != 0 {
 		return fmt.Errorf("keep the right to change addresses: %w", errno)
 	}
 	return nil

@@ -31,6 +31,9 @@ func hooksCommand() *cli.Command {
 			Description: "They are run on this host, in order and within their timeouts, whatever the state of the cluster, and\n" +
 				"neither etcd nor PostgreSQL is touched. As root they are run as the data directory's owner, as the sidecar does.",
 			Action: func(c *cli.Context) error {
+				if err := flagsFirst(c); err != nil {
+					return err
+				}
 				if c.NArg() != 1 {
 					return fail(exitUsage, fmt.Errorf("give one occasion: %s", strings.Join(occasions(), ", ")))
 				}

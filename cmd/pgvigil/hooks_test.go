@@ -30,6 +30,7 @@ func TestHooksTest(t *testing.T) {
 		{"one that does not", []string{"on_demote"}, exitOK, "/bin/true: done, after ", ""},
 		{"only shown", []string{"--dry-run", "on_promote"}, exitOK, "would run, for at most 5s: /bin/sh -c echo no such pool", ""},
 		{"with what it would be told", []string{"--dry-run", "on_promote"}, exitOK, `{"event":"on_promote","cluster":"orders","member":"node1",`, ""},
+		{"a flag too late", []string{"on_promote", "--dry-run"}, exitUsage, "", `--dry-run comes too late: give flags before "on_promote"`},
 		{"none", nil, exitUsage, "", "give one occasion: on_start, before_promote, "},
 		{"a typing error", []string{"on_promot"}, exitUsage, "", "did you mean on_promote?"},
 		{"one without a command", []string{"on_start"}, exitConfig, "", "give one under hooks.on_start"},

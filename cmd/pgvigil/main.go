@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"strings"
 	"syscall"
 
 	"github.com/urfave/cli/v2"
@@ -69,6 +70,16 @@ func usageError(_ *cli.Context, err error, _ bool) error {
 func noArguments(c *cli.Context) error {
 	if c.Args().Present() {
 		return fail(exitUsage, fmt.Errorf("%s takes no argument such as %q: see pgvigil %s --help", c.Command.Name, c.Args().First(), c.Command.Name))
+	}
+	return nil
+}
+
+// flagsFirst refuses a flag after an argument, which would be taken for one.
+func flagsFirst(c *cli.Context) error {
+	for _, argument := range c.Args().Slice() {
+		if strings.HasPrefix(argument, "-") {
+			return fail(exitUsage, fmt.Errorf("%s comes too late: give flags before %q", argument, c.Args().First()))
+		}
 	}
 	return nil
 }
