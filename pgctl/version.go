@@ -52,6 +52,7 @@ type version struct {
 	idleTimeout     bool // idle_session_timeout exists
 	quorumNames     bool // synchronous_standby_names takes ANY k (…)
 	slots           bool // physical replication slots
+	pendingRestart  bool // pg_settings.pending_restart and pg_file_settings exist
 	sendersBound    bool // a standby's max_wal_senders must not be lower than the primary's
 	workersBound    bool // … and its max_worker_processes
 
@@ -98,7 +99,7 @@ var versions = table(
 		v.fallbackFile, v.lockTimeout, v.socketSetting = true, true, "unix_socket_directories"
 	}},
 	step{"9.4", 90400, func(v *version) { v.slots, v.activityXmin, v.workersBound = true, "backend_xmin", true }},
-	step{"9.5", 90500, func(v *version) { v.rewind, v.walRecords = true, true }},
+	step{"9.5", 90500, func(v *version) { v.rewind, v.walRecords, v.pendingRestart = true, true, true }},
 	step{"9.6", 90600, func(v *version) {
 		v.receiverView, v.receiverFlush, v.controlSQL = true, "received_lsn", true
 		v.flushLSN = "pg_current_xlog_flush_location"

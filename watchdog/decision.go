@@ -44,6 +44,10 @@ const (
 	ActStart ActionKind = "start"
 	// ActRewind keeps a divergence receipt and rewinds the stopped server to Upstream's history.
 	ActRewind ActionKind = "rewind"
+	// ActRestart stops a standby and starts it again, as the operation asks.
+	ActRestart ActionKind = "restart"
+	// ActReload has the server read its settings anew.
+	ActReload ActionKind = "reload"
 	// ActClone copies Upstream beside and swaps.
 	ActClone ActionKind = "clone"
 )

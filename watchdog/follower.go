@@ -14,6 +14,11 @@ func follower(v View, m Memory) Decision {
 	switch {
 	case v.Flight.Kind != "":
 		return v.wait(ReasonOperating, string(v.Flight.Kind))
+	}
+	if d, chore := v.chore(m); chore {
+		return d
+	}
+	switch {
 	case v.leftAlone(m):
 		return v.restPaused()
 	case s.Role == RoleDown && !s.Gone:

@@ -15,6 +15,8 @@ func lead(v View, m Memory, d Decision) Decision {
 		return d
 	case m.pauseOver(v):
 		duty = v.endPause()
+	case v.abandoned(m) != "":
+		duty = v.end(ReasonOperationFailed, v.abandoned(m))
 	case r.Phase == PhaseElecting:
 		duty = leadElection(v, m)
 	case r.Taken:

@@ -20,7 +20,7 @@ func remember(v View) Memory {
 		m.ProddedAt = 0
 	}
 	m.GuardlessSince = since(m.GuardlessSince, v.Now, v.Trust.Term != 0 && !v.Me.GuardReady)
-	m.AskedSince = since(m.AskedSince, v.Now, v.Cluster != nil && v.Cluster.Record != nil && v.Cluster.Record.Operation != nil)
+	m = m.asked(v)
 	m.ShortSince = since(m.ShortSince, v.Now, v.short())
 	if v.Flight.Kind == ActStart {
 		m.StartTried = v.Flight.Since
@@ -38,6 +38,24 @@ func (m Memory) pause(v View, r Record) Memory {
 	}
 	if up, known := v.upstream(); known && r.Phase == PhaseNormal && v.Server.Streaming && v.Server.Upstream == up.Address {
 		m.Followed = r.Term
+	}
+	return m
+}
+
+// asked notes since when an operation stands in the record, and that our part of it has been done.
+func (m Memory) asked(v View) Memory {
+	if v.Cluster == nil || v.Cluster.Record == nil {
+		return m
+	}
+	o := v.Cluster.Record.Operation
+	switch {
+	case o == nil:
+		m.Asked, m.AskedSince, m.Chored = "", 0, false
+	case o.ID != m.Asked:
+		m.Asked, m.AskedSince, m.Chored = o.ID, v.Now, false
+	}
+	if _, kind, ours := v.ownChore(); ours && v.Flight.Done == kind && v.Flight.DoneAt >= m.AskedSince {
+		m.Chored = true
 	}
 	return m
 }

@@ -21,6 +21,11 @@ type Operation struct {
 	Bound  Duration      `json:"bound"`          // for the shutdown; past it the server is put back into service
 	Ignore []string      `json:"ignore,omitempty"`
 	DryRun bool          `json:"dry_run,omitempty"`
+
+	Member   string   `json:"member,omitempty"`   // whose server it is about, where that is not the primary's by its nature
+	Deadline Duration `json:"deadline,omitempty"` // for all of it, from when the one that carries it out has read it; 0: none
+	Pending  bool     `json:"pending,omitempty"`  // restart: only where a setting waits for it
+	InPlace  bool     `json:"in_place,omitempty"` // restart of the primary: without handing over
 }
 
 // OperationKind names what is asked for.
@@ -30,6 +35,9 @@ type OperationKind string
 const (
 	OperationSwitchover OperationKind = "switchover"
 	OperationFailover   OperationKind = "failover" // an election that rightly waits is decided by hand
+	OperationRestart    OperationKind = "restart"  // of Member's server
+	OperationReload     OperationKind = "reload"   // of Member's settings
+	OperationReinit     OperationKind = "reinit"   // Member, a standby, is cloned anew
 )
 
 // Obstacle is something that speaks against an operation, and that the operator may choose to ignore by its name.
@@ -65,6 +73,11 @@ func AskChange(c Cluster, o Operation) (Change, error) {
 		return asked(c, o), nil
 	case r.Phase != PhaseNormal || r.Primary == "":
 		return Change{}, fmt.Errorf("nobody is primary just now: term %d is %s (%s)", r.Term, r.Phase, r.Reason)
+	case o.Member != "":
+		if err := askChore(c, o); err != nil {
+			return Change{}, err
+		}
+		return asked(c, o), nil
 	case o.From != "" && o.From != r.Primary:
 		return Change{}, fmt.Errorf("%s is not the primary, %s is since term %d", o.From, r.Primary, r.Term)
 	case o.To == r.Primary:
@@ -85,6 +98,9 @@ func asked(c Cluster, o Operation) Change {
 	message := fmt.Sprintf("%s asked for a %s", o.By, o.Kind)
 	if o.To != "" {
 		message += " to " + o.To
+	}
+	if o.Member != "" {
+		message += " of " + o.Member
 	}
 	e := event(next, EventOperation, message)
 	e.Reason, e.Facts = ReasonAsked, map[string]string{"operation": o.ID}
@@ -142,16 +158,16 @@ func endChange(v View, why Reason, message string) Change {
 // operate goes on with the operation that the record holds, our server being the primary.
 func (v View) operate(o Operation, m Memory) (Decision, bool) {
 	f := v.Flight
-	end := func(why Reason, message string) (Decision, bool) {
-		d := v.wait(why, message)
-		d.Actions = []Action{v.apply(endChange(v, why, message))}
-		return d, true
-	}
+	end := func(why Reason, message string) (Decision, bool) { return v.end(why, message), true }
 	switch {
 	case o.Term != v.Cluster.Record.Term:
 		return end(ReasonOverruled, "it was asked for in another term")
 	case !v.Trust.Live(v.Policy, v.Now) || v.Trust.Failsafe:
 		return Decision{}, false // etcd is not there to hand over by
+	case o.Member == v.Me.Name && (o.Kind == OperationRestart || o.Kind == OperationReload):
+		return v.chorePrimary(o, m), true
+	case o.Member != "" && o.Member != v.Me.Name:
+		return Decision{}, false // its own sidecar carries it out
 	case o.Kind != OperationSwitchover:
 		return end(ReasonUnknownOperation, fmt.Sprintf("this version of pgvigil knows no operation %q", o.Kind))
 	case f.Failed == ActSwitchOver && f.FailedAt >= m.AskedSince:

@@ -102,10 +102,14 @@ func (v View) still() bool {
 	return r.Paused != nil && r.Phase == PhaseNormal && v.askedToHandOver() == nil
 }
 
-// askedToHandOver is the switchover that an operator wants in this term.
+// askedToHandOver is the switchover that an operator wants in this term, or the restart of the primary, which is one.
 func (v View) askedToHandOver() *Operation {
 	r := v.Cluster.Record
-	if o := r.Operation; o != nil && o.Kind == OperationSwitchover && !o.DryRun && o.Term == r.Term {
+	o := r.Operation
+	switch {
+	case o == nil || o.Term != r.Term || o.DryRun:
+		return nil
+	case o.Kind == OperationSwitchover, o.Kind == OperationRestart && o.Member == r.Primary:
 		return o
 	}
 	return nil
@@ -121,11 +125,9 @@ func (v View) standStill() Decision {
 	case v.Server.PID == 0:
 		what = "the server is down"
 	}
-	if v.Cluster.Record.Operation != nil {
+	if o := v.Cluster.Record.Operation; o != nil && (o.Member == "" || o.Member == v.Me.Name) {
 		message := fmt.Sprintf("%s, and the cluster is paused", what)
-		d := v.wait(ReasonOperationFailed, message)
-		d.Actions = []Action{v.apply(endChange(v, ReasonOperationFailed, message))}
-		return d
+		return v.end(ReasonOperationFailed, message)
 	}
 	return v.wait(ReasonPaused, what+"; the cluster is paused, and the hand-over waits until it is resumed")
 }

@@ -76,6 +76,9 @@ const (
 	ReasonSwitchover       Reason = "switchover"
 	ReasonDryRun           Reason = "dry-run"
 	ReasonOperationFailed  Reason = "operation-failed"
+	ReasonOperationDone    Reason = "operation-done"
+	ReasonChore            Reason = "chore"   // an operator asked it of this member's server
+	ReasonRestart          Reason = "restart" // of the primary in place: it takes the next term itself
 	ReasonUnknownOperation Reason = "operation-unknown"
 	ReasonByHand           Reason = "by-hand"    // an operator decided an election that waited
 	ReasonPutBack          Reason = "put-back"   // a switchover failed after the shutdown: the old primary takes the next term itself

@@ -94,6 +94,16 @@ func init() {
 		r.Operation = &Operation{ID: "x1", Kind: OperationSwitchover, Term: r.Term, To: a.text("to"), By: "dba", DryRun: a.has("dry-run"), Ignore: strings.Fields(a.text("ignore"))}
 		s.view.Cluster.Record = &r
 	}
+	// chore KIND of= [deadline=] [in-place]: an operator wants something of one member.
+	verbs["chore"] = func(s *story, a *arguments) {
+		r := *s.view.Cluster.Record
+		s.chores++
+		r.Operation = &Operation{
+			ID: fmt.Sprint("c", s.chores), Kind: OperationKind(a.words[0]), Member: a.text("of"), Term: r.Term, By: "dba",
+			Deadline: Duration(a.duration(a.or("deadline", "0s"))), InPlace: a.has("in-place"),
+		}
+		s.view.Cluster.Record = &r
+	}
 	// paused [for=] [term=]: an operator has paused the cluster; resumed: it is not any more.
 	verbs["paused"] = func(s *story, a *arguments) {
 		r := *s.view.Cluster.Record

@@ -71,6 +71,8 @@ type story struct {
 	t    *testing.T
 	view View
 	revs int64
+
+	chores int
 }
 
 func (s *story) begin(me string) {

@@ -76,6 +76,7 @@ type Flight struct {
 	Since  Instant
 	Done   ActionKind // the last operation's kind, when it succeeded, and when
 	DoneAt Instant
+	Said   string // what the last operation that succeeded has to tell, for people
 	// Failed is the last operation's kind, when it failed, with the time and how often in a row: so that a retry waits, and
 	// the next rung of the ladder is tried. The rest says why, where that matters.
 	Failed      ActionKind
@@ -102,7 +103,9 @@ type Memory struct {
 	GuardlessSince    Instant // we hold a term and no guard watches our server
 	TermSince         Instant // we have seen this term
 	ShortSince        Instant // fewer standbys than k could be voters
-	AskedSince        Instant // an operator's operation stands in the record
+	Asked             string  // the operator's operation that stands in the record
+	AskedSince        Instant // … since
+	Chored            bool    // … and what it asks of our own server has been done; it may not stream yet
 
 	PauseSeq  uint64  // which pause PauseEnds belongs to
 	PauseEnds Instant // 0: it has no end

@@ -51,6 +51,9 @@ func (v View) standing() []string {
 			names = append(names, name)
 		}
 	}
+	if rest := without(names, []string{v.Cluster.Record.leaving()}); len(rest) >= v.Policy.K {
+		names = rest
+	}
 	return sorted(names)
 }
 

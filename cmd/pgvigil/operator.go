@@ -68,6 +68,11 @@ func operatorCommand(command *cli.Command, act func(c *cli.Context, o *operator)
 		if err := arguments(c, command); err != nil {
 			return err
 		}
+		for _, argument := range c.Args().Slice() {
+			if strings.HasPrefix(argument, "-") {
+				return fail(exitUsage, fmt.Errorf("give %s before %s", argument, c.Args().First()))
+			}
+		}
 		o, err := openOperator(c)
 		if err != nil {
 			return err

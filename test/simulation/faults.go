@@ -68,6 +68,8 @@ var kinds = []struct {
 		w.changePolicy(func(p *watchdog.Policy) { p.Durability = otherMode(p.Durability) })
 	}},
 	{"k-changed", 1, false, func(w *world, f Fault) { w.changePolicy(func(p *watchdog.Policy) { p.K = 1 + f.Other%2 }) }},
+	{"chore-asked", 3, true, func(w *world, f Fault) { w.askChore(f) }},
+	{"primary-restart-asked", 1, false, func(w *world, f Fault) { w.askRestartOfPrimary(f) }},
 	{"paused", 2, true, func(w *world, f Fault) { w.pause(3 * f.For) }},
 	{"resumed", 1, true, func(w *world, _ Fault) { w.resume() }},
 }

@@ -127,6 +127,10 @@ func (n *node) operate(o *operation) {
 		o.repoint(o.a.Restart)
 	case watchdog.ActStart:
 		o.start()
+	case watchdog.ActRestart:
+		o.restart()
+	case watchdog.ActReload:
+		o.then(5*time.Millisecond, func() { o.land(watchdog.Flight{Done: o.a.Kind, Said: "reloaded"}) })
 	case watchdog.ActRewind:
 		o.rewind()
 	case watchdog.ActClone:

@@ -92,6 +92,8 @@ func (w *world) unwhole(acksAt int) string {
 		return r.Primary + " is not primary"
 	case r.Next != nil:
 		return "the term is not settled"
+	case r.Operation != nil:
+		return "a " + string(r.Operation.Kind) + " has not ended"
 	case w.check.acks == acksAt || w.check.lastAck < w.now-int64(time.Second):
 		return "no commit is acknowledged"
 	}

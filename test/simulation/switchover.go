@@ -9,17 +9,20 @@ import (
 
 // askSwitchover is an operator's command, to one of the members or to the best.
 func (w *world) askSwitchover(f Fault) {
+	o := watchdog.Operation{Kind: watchdog.OperationSwitchover, Bound: watchdog.Duration(f.For), DryRun: f.Node == 1 && f.Other == 1}
+	if f.Other > 0 {
+		o.To = w.nodes[f.Other].name
+	}
+	w.ask(o)
+}
+
+// ask puts an operation into the record, by the production code.
+func (w *world) ask(o watchdog.Operation) {
 	c := w.etcd.snapshot()
 	if w.etcd.down || c.Record == nil {
 		return
 	}
-	o := watchdog.Operation{
-		ID: fmt.Sprintf("op-%d", w.steps), Kind: watchdog.OperationSwitchover, By: "operator", Bound: watchdog.Duration(f.For),
-		DryRun: f.Node == 1 && f.Other == 1,
-	}
-	if f.Other > 0 {
-		o.To = w.nodes[f.Other].name
-	}
+	o.ID, o.By = fmt.Sprintf("op-%d", w.steps), "operator"
 	change, err := watchdog.AskChange(*c, o)
 	if err != nil {
 		w.trace("ASKED", "%v", err)
@@ -85,7 +88,11 @@ func (o *operation) switchOver() {
 				n.kill(sidecar, func() { end(watchdog.ReasonPutBack, n.name) })
 			}
 		})
-		p.shutDown(func() { end(watchdog.ReasonSwitchover, o.a.Heir) })
+		reason := watchdog.ReasonSwitchover
+		if asked.Kind == watchdog.OperationRestart && o.a.Heir == n.name {
+			reason = watchdog.ReasonRestart
+		}
+		p.shutDown(func() { end(reason, o.a.Heir) })
 	})
 }
 

@@ -74,7 +74,7 @@ func SeverityOf(e watchdog.Event) Severity {
 func judge(e watchdog.Event) (s Severity, lasts bool) {
 	switch e.Kind {
 	case watchdog.EventHandOver:
-		if e.Reason == watchdog.ReasonSwitchover {
+		if e.Reason == watchdog.ReasonSwitchover || e.Reason == watchdog.ReasonRestart {
 			return Info, true
 		}
 		return Critical, true

@@ -144,6 +144,7 @@ func (s *Sidecar) startOperation(ctx context.Context, v watchdog.View, d watchdo
 	ended := make(chan struct{})
 	waitFor := s.ended
 	s.flight, s.ended = cancel, ended
+	st.said = ""
 	failures, last := st.inFlight.Failures, st.inFlight.Failed
 	st.inFlight = watchdog.Flight{
 		Kind: a.Kind, Term: a.Term, Since: v.Now, Failed: last, FailedAt: st.inFlight.FailedAt, Failures: failures,
@@ -185,7 +186,7 @@ func (s *Sidecar) landed(a watchdog.Action, began watchdog.Instant, err error) {
 		if st.inFlight.Kind != a.Kind {
 			return // a fence has overtaken it and speaks for itself
 		}
-		f := watchdog.Flight{Done: a.Kind, DoneAt: s.now()}
+		f := watchdog.Flight{Done: a.Kind, DoneAt: s.now(), Said: st.said}
 		if err != nil {
 			f = watchdog.Flight{
 				Failed: a.Kind, FailedAt: s.now(), Failures: 1,
@@ -235,6 +236,10 @@ func (s *Sidecar) operate(ctx context.Context, v watchdog.View, d watchdog.Decis
 		return s.promote(ctx, v)
 	case watchdog.ActLatch:
 		return pg.Latch(ctx)
+	case watchdog.ActRestart:
+		return s.restart(ctx, v, a)
+	case watchdog.ActReload:
+		return s.reload(ctx, v)
 	case watchdog.ActRepoint:
 		return pg.Repoint(ctx, a.Upstream)
 	case watchdog.ActProd:

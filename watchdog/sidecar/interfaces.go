@@ -128,6 +128,11 @@ type Postgres interface {
 	LowCommits(ctx context.Context) ([]string, error)
 	// KnockAt is Knock at another member's server.
 	KnockAt(ctx context.Context, address string) error
+	// Reload has the server read its settings anew, and says for people what changed and what waits for a restart. An error where
+	// something in its files is wrong.
+	Reload(ctx context.Context) (said string, err error)
+	// PendingRestart lists the settings that wait for a restart.
+	PendingRestart(ctx context.Context) ([]string, error)
 	// Checkpoint asks for one and waits.
 	Checkpoint(ctx context.Context) error
 	// History returns where the timeline forked off its parent, from the server's own history file.

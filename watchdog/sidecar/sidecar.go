@@ -57,6 +57,7 @@ type state struct {
 		at   watchdog.Instant
 	}
 	problem   string // of the last operation that failed
+	said      string // by the operation under way, to be told when it has succeeded
 	memory    watchdog.Memory
 	decision  watchdog.Decision
 	view      watchdog.View

@@ -20,6 +20,9 @@ func (s *Sidecar) switchOver(ctx context.Context, v watchdog.View, d watchdog.De
 	if err := s.obstacles(ctx, o); err != nil || o.DryRun {
 		return err
 	}
+	if needed, err := s.restartNeeded(ctx, o); err != nil || !needed {
+		return err
+	}
 	timings := map[string]float64{}
 	step := func(name string, bound time.Duration, do func(context.Context) error) error {
 		bounded, cancel := context.WithTimeout(ctx, bound)
@@ -58,7 +61,7 @@ func (s *Sidecar) switchOver(ctx context.Context, v watchdog.View, d watchdog.De
 // as of the members, only has it judged anew.
 func (s *Sidecar) handOverUntilDone(ctx context.Context, v watchdog.View, d watchdog.Decision, a watchdog.Action, timings map[string]float64) error {
 	for {
-		if a.Heir == v.Me.Name {
+		if a.Heir == v.Me.Name && d.Reason != watchdog.ReasonRestart {
 			d.Reason = watchdog.ReasonPutBack
 		}
 		err := s.handOver(ctx, v, d, a, timings)

@@ -53,6 +53,7 @@ type node struct {
 	unsure    int // so often is the end of WAL not known exactly
 	exited    chan struct{}
 	fences    int
+	reloads   int
 	stamp     watchdog.Term
 	sync      watchdog.Sync
 
@@ -357,6 +358,15 @@ func (n *node) Promote(_ context.Context, timeline watchdog.Timeline, step func(
 	n.role, n.timeline, n.latched = watchdog.RolePrimary, timeline, true
 	return sidecar.Promotion{Timeline: timeline, Fork: n.end}, nil
 }
+
+func (n *node) Reload(context.Context) (string, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.reloads++
+	return "settings that changed: work_mem; that wait for a restart: none", nil
+}
+
+func (n *node) PendingRestart(context.Context) ([]string, error) { return nil, nil }
 
 func (n *node) Checkpoint(context.Context) error { return nil }
 
