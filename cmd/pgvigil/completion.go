@@ -180,6 +180,9 @@ func valuesOf(ctx context.Context, kind string, line []string) []string {
 		}
 		return keys
 	}
+	if strings.Contains(kind, "|") { // the words themselves
+		return strings.Split(kind, "|")
+	}
 	return nil
 }
 

@@ -53,6 +53,9 @@ func TestWordsOfAKind(t *testing.T) {
 	if out != "durability=\n" {
 		t.Errorf("policy keys: %q", out)
 	}
+	if _, out, _ = command(t, "__complete", "hooks", "test", "on_pro"); out != "on_promote\n" {
+		t.Errorf("words of the usage: %q", out)
+	}
 	if _, out, _ = command(t, "__complete", "switchover", "--etcd", "http://127.0.0.1:1", "--cluster", "orders", "--to", ""); out != "" {
 		t.Errorf("members of a cluster that does not answer: %q", out)
 	}
