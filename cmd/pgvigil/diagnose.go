@@ -40,6 +40,7 @@ func (r *report) judge(c watchdog.Cluster) {
 		r.Problems = append(r.Problems, memberProblems(*r, row)...)
 	}
 	r.Problems = append(r.Problems, coverProblems(*r, c)...)
+	r.Problems = append(r.Problems, alertProblems(*r)...)
 	slices.SortStableFunc(r.Problems, func(a, b problem) int { return weight(b.Health) - weight(a.Health) })
 	if len(r.Problems) == 0 {
 		r.Health, r.Summary = healthy, "all is well, nothing to do"

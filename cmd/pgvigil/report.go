@@ -69,6 +69,7 @@ type memberRow struct {
 	failsafe  bool // etcd is lost, and the others let it go on
 
 	lowCommits []string
+	sinks      []api.SinkStatus
 	decision   api.DecisionStatus
 }
 
@@ -115,7 +116,7 @@ func newRow(name string, m watchdog.Member, l live) memberRow {
 		row.Live, row.Writable, row.TrustLeftMS = true, s.Writable, s.TrustLeftMS
 		row.LagBytes, row.LagSeconds = s.Server.LagBytes, s.Server.LagSeconds
 		row.guardless, row.failsafe, row.lowCommits = !s.GuardReady, s.Failsafe, s.Server.LowCommits
-		row.paused, row.decision = s.Server.ReplayPaused, s.Decision
+		row.paused, row.decision, row.sinks = s.Server.ReplayPaused, s.Decision, s.Alerts
 	}
 	row.Role, row.Timeline, row.Received, row.Replayed = m.Role, m.Timeline, m.Received, m.Replayed
 	row.Address, row.API, row.Upstream, row.Problem, row.Activity = m.Address, m.API, m.Upstream, m.Problem, m.Activity

@@ -127,6 +127,9 @@ func runMember(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 	if err != nil {
 		return fail(exitConfig, err)
 	}
+	if notifier != nil {
+		options.Alerts, options.Metrics = notifier.Status, append(options.Metrics, notifier.Collectors()...)
+	}
 	face := api.NewServer(member, options)
 	if err := face.Listen(); err != nil { // before anything is touched
 		return fail(exitConfig, err)

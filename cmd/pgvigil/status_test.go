@@ -158,6 +158,13 @@ var scenes = map[string]func(s *scene){
 	"paused": func(s *scene) {
 		s.cluster.Record.Paused = &watchdog.Pause{By: "alice on node1", Reason: "new kernel", For: watchdog.Duration(4 * time.Hour), Until: began.Add(204 * time.Minute)}
 	},
+	"alerts-fail": func(s *scene) {
+		s.status("node3").Alerts = []api.SinkStatus{
+			{Sink: "chat", FailingMS: 30_000, Waiting: 1, Error: "a moment ago"},
+			{Sink: "ops", FailingMS: 754_000, Waiting: 7, Lost: 3, Error: "deliver orders/7-12: post to ops.example.org: 503 Service Unavailable"},
+		}
+		s.status("node1").Alerts = []api.SinkStatus{{Sink: "ops", Failed: 3}}
+	},
 	"new-member": func(s *scene) { s.cluster.Record.Members = []string{"node1", "node2"} },
 }
 

@@ -20,7 +20,7 @@ var mayImport = map[string][]string{
 	"watchdog/sidecar":      {"watchdog"},
 	"watchdog/guard":        {"watchdog"},
 	"watchdog/request":      {"watchdog", "watchdog/sidecar"},
-	"watchdog/api":          {"watchdog", "watchdog/sidecar", "watchdog/request"},
+	"watchdog/api":          {"watchdog", "watchdog/sidecar", "watchdog/request", "watchdog/alert"},
 	"watchdog/alert":        {"watchdog", "watchdog/sidecar"},
 	"watchdog/alert/sink":   {"watchdog", "watchdog/alert", "watchdog/command"},
 	"watchdog/command":      {},

@@ -20,6 +20,19 @@ type SinkStatus struct {
 	Error        string    // of the last attempt
 }
 
+// For says for how long the sink has been failing, and the age of the oldest event that waits; 0: neither.
+func (s SinkStatus) For(now time.Time) (failing, oldest time.Duration) {
+	return age(now, s.FailingSince), age(now, s.OldestAt)
+}
+
+// age is how long ago that was: 0 for the zero time, and for what another's clock has in our future.
+func age(now, at time.Time) time.Duration {
+	if at.IsZero() {
+		return 0
+	}
+	return max(0, now.Sub(at))
+}
+
 // state is a SinkStatus in the making.
 type state struct {
 	mu  sync.Mutex

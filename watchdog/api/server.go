@@ -11,16 +11,19 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/pgvigil/pgvigil/watchdog/alert"
 )
 
 // Options is what a Server or Peers is made of.
 type Options struct {
-	Listen  string                 // Server: host:port
-	Log     *slog.Logger           // Server; nil: no logging
-	Version string                 // of pgvigil
-	Cluster string                 // heartbeats of another cluster are refused
-	Metrics []prometheus.Collector // Server: beside its own
-	Lag     *Lag                   // fed by the heartbeats both ways; nil: lag is known in bytes alone
+	Listen  string                    // Server: host:port
+	Log     *slog.Logger              // Server; nil: no logging
+	Version string                    // of pgvigil
+	Cluster string                    // heartbeats of another cluster are refused
+	Metrics []prometheus.Collector    // Server: beside its own
+	Alerts  func() []alert.SinkStatus // Server: how each sink fares; nil: there are none
+	Lag     *Lag                      // fed by the heartbeats both ways; nil: lag is known in bytes alone
 
 	Operators Operators   // Server
 	TLSListen string      // Server: host:port at which everything is served by TLS too; empty: nowhere

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/pgvigil/pgvigil/watchdog"
+	"github.com/pgvigil/pgvigil/watchdog/alert"
 	"github.com/pgvigil/pgvigil/watchdog/sidecar"
 )
 
@@ -161,6 +162,25 @@ func TestStatusHasAStableShape(t *testing.T) {
 		if !strings.Contains(w.Body.String(), key) {
 			t.Errorf("GET /status lacks %s: %s", key, w.Body)
 		}
+	}
+}
+
+func TestStatusTellsOfAlerts(t *testing.T) {
+	options := Options{Alerts: func() []alert.SinkStatus {
+		return []alert.SinkStatus{{Name: "ops", Delivered: 5, Waiting: 2, OldestAt: time.Now().Add(-time.Hour), FailingSince: time.Now().Add(-time.Minute), Error: "503"}, {Name: "chat"}}
+	}}
+	w := httptest.NewRecorder()
+	NewServer(&stage{snapshot: standby()}, options).Handler().ServeHTTP(w, httptest.NewRequest("GET", "/status", nil))
+	var got Status
+	if err := json.Unmarshal(w.Body.Bytes(), &got); err != nil || len(got.Alerts) != 2 {
+		t.Fatalf("%v: %s", err, w.Body)
+	}
+	a := got.Alerts[0]
+	if a.Sink != "ops" || a.Delivered != 5 || a.Waiting != 2 || a.Error != "503" || a.OldestMS < 3_600_000 || a.FailingMS < 60_000 || a.FailingMS > 3_000_000 {
+		t.Errorf("%+v", a)
+	}
+	if got.Alerts[1] != (SinkStatus{Sink: "chat"}) {
+		t.Errorf("%+v", got.Alerts[1])
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/pgvigil/pgvigil/watchdog"
+	"github.com/pgvigil/pgvigil/watchdog/alert"
 )
 
 // Status is the answer to GET /status: what this sidecar knows and thinks just now. Fields are added, never renamed.
@@ -26,6 +27,7 @@ type Status struct {
 	Operation   *OperationStatus   `json:"operation,omitempty"`
 	Record      *RecordStatus      `json:"record,omitempty"`
 	Peers       []PeerStatus       `json:"peers"`
+	Alerts      []SinkStatus       `json:"alerts,omitempty"`
 	Garbage     map[string]string  `json:"unreadable_keys,omitempty"`
 	Admitted    watchdog.Admission `json:"admitted"`
 }
@@ -98,6 +100,29 @@ type PeerStatus struct {
 	AnsweredAgeMS int64         `json:"answered_age_ms"`
 }
 
+// SinkStatus is how a sink of alerts fares. Counters are of this process; what waits and fails, only the leader knows.
+type SinkStatus struct {
+	Sink      string `json:"sink"`
+	Delivered uint64 `json:"delivered"`
+	Failed    uint64 `json:"failed"`  // attempts
+	Skipped   uint64 `json:"skipped"` // refused for good, or unreadable
+	Lost      uint64 `json:"lost"`    // removed from etcd before the sink had them, at most
+	Waiting   int    `json:"waiting"`
+	OldestMS  int64  `json:"oldest_ms"`  // age of the oldest that waits; 0: none does
+	FailingMS int64  `json:"failing_ms"` // since the first failure in a row; 0: the last attempt went well
+	Error     string `json:"error,omitempty"`
+}
+
+func sinks(all []alert.SinkStatus, now time.Time) (shown []SinkStatus) {
+	for _, s := range all {
+		failing, oldest := s.For(now)
+		shown = append(shown, SinkStatus{
+			s.Name, s.Delivered, s.Failed, s.Skipped, s.Lost, s.Waiting, oldest.Milliseconds(), failing.Milliseconds(), s.Error,
+		})
+	}
+	return shown
+}
+
 func (s *Server) status(w http.ResponseWriter, _ *http.Request) {
 	answer(w, http.StatusOK, statusOf(s.source.Snapshot(), s.options))
 }
@@ -109,6 +134,9 @@ func statusOf(s Snapshot, options Options) Status {
 		Writable: s.Writable, TrustLeftMS: s.TrustLeft.Milliseconds(), LoopAgeMS: s.LoopAge.Milliseconds(),
 		GuardReady: v.Me.GuardReady, Admitted: v.Me.Admitted, Peers: []PeerStatus{},
 		Decision: DecisionStatus{Reason: s.Decision.Reason, Detail: s.Decision.Detail, Actions: []watchdog.ActionKind{}},
+	}
+	if options.Alerts != nil {
+		status.Alerts = sinks(options.Alerts(), time.Now())
 	}
 	status.Failsafe, status.AbstainMS = v.Trust.Failsafe, max(0, v.Abstain.Since(v.Now).Milliseconds())
 	for _, action := range s.Decision.Actions {
