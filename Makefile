@@ -26,13 +26,16 @@ e2e: deps build ## the end-to-end tests alone, told as they go
 e2e-versions: deps build ## failover on every major in PGVIGIL_TEST_BINDIRS (default: those installed)
 	go test -v -count=1 -timeout 60m -run '^TestEveryMajor$$' ./test/e2e
 
+e2e-hundred: deps build ## ROUNDS (100) switchovers in a row under write load, and the median of their gaps
+	PGVIGIL_TEST_SWITCHOVERS=$(or $(ROUNDS),100) go test -v -count=1 -timeout 90m -run '^TestSwitchoversInARow$$' ./test/e2e
+
 sim: ## simulated clusters: SEEDS=n (20000) from FROM=n (1), or SEED=n told event by event, shrunk when it fails
 	SEEDS=$(or $(SEEDS),20000) FROM=$(or $(FROM),1) SEED=$(SEED) go test -count=1 -v -timeout 60m -run '^(TestSeeds|TestOneSeed)$$' ./test/simulation
 
 model: ## the exhaustive model with its largest bounds, some minutes
 	MODEL=full go test -count=1 -v -timeout 60m ./test/model
 
-bench: deps build ## what an idle sidecar costs, and the gap after a crash of the postmaster
+bench: deps build ## what an idle sidecar costs, the gap after a crash of the postmaster, and that of an upgrade
 	go run ./test/bench
 
 cover: ## coverage of the decision core
@@ -57,4 +60,4 @@ ci: deps lint build ## what must be green before anything lands: every test, end
 	go test -timeout 30m $$(go list ./... | grep -v /test/e2e)
 	go test -timeout 30m ./test/e2e -run '^Test($(CI_FAULTS))$$'
 
-.PHONY: help deps build demo test race sim model e2e e2e-versions bench cover fuzz lint ci
+.PHONY: help deps build demo test race sim model e2e e2e-versions e2e-hundred bench cover fuzz lint ci

@@ -19,10 +19,11 @@ import (
 func main() {
 	idle := flag.Duration("idle", time.Minute, "for how long to watch an idle cluster; 0: not")
 	failovers := flag.Int("failovers", 10, "how often to kill the postmaster; 0: not")
+	upgrades := flag.Int("upgrades", 3, "how often to restart every sidecar in turn; 0: not")
 	preset := flag.String("preset", "default", "policy")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
-	err := run(ctx, *idle, *failovers, *preset)
+	err := run(ctx, *idle, *failovers, *upgrades, *preset)
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
@@ -30,7 +31,7 @@ func main() {
 	}
 }
 
-func run(ctx context.Context, idle time.Duration, failovers int, preset string) (err error) {
+func run(ctx context.Context, idle time.Duration, failovers, upgrades int, preset string) (err error) {
 	dir, err := os.MkdirTemp("", "pgvigil-bench-")
 	if err != nil {
 		return err
@@ -58,7 +59,10 @@ func run(ctx context.Context, idle time.Duration, failovers int, preset string) 
 			return err
 		}
 	}
-	return measureFailovers(ctx, c, failovers)
+	if err := measureFailovers(ctx, c, failovers); err != nil {
+		return err
+	}
+	return measureUpgrades(ctx, c, upgrades)
 }
 
 // measureIdle watches sidecars and guards of a cluster in which nothing happens.

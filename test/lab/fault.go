@@ -141,10 +141,18 @@ func (n *Node) Switchover() error {
 
 // Command runs one of pgvigil's commands on the cluster, and returns what it says.
 func (c *Cluster) Command(command string, args ...string) (said string, err error) {
-	args = append([]string{command, "--cluster", Name, "--etcd", strings.Join(c.Endpoints(), ",")}, args...)
+	return c.CommandThrough(strings.Join(c.Endpoints(), ","), command, args...)
+}
+
+// CommandThrough is Command for a client that knows these endpoints of etcd.
+func (c *Cluster) CommandThrough(endpoints, command string, args ...string) (said string, err error) {
+	args = append([]string{command, "--cluster", Name, "--etcd", endpoints}, args...)
 	out, err := exec.Command(c.program(), args...).CombinedOutput()
 	return string(out), err
 }
+
+// Guards are the pids of the node's guards.
+func (n *Node) Guards() []int { return n.guardPIDs() }
 
 // KillGuards ends the node's guards.
 func (n *Node) KillGuards() error {

@@ -85,6 +85,13 @@ func (p *Process) Kill() error {
 	return err
 }
 
+// Stop asks the process to end, as systemd does, and waits until it has.
+func (p *Process) Stop() error {
+	err := p.Signal(syscall.SIGTERM)
+	<-p.exited
+	return err
+}
+
 // Running says whether the process has not ended yet.
 func (p *Process) Running() bool {
 	select {

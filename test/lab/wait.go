@@ -3,6 +3,7 @@ package lab
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"os"
 	"strings"
 	"time"
@@ -104,6 +105,18 @@ func (c *Cluster) whole(ctx context.Context, primary *Node) bool {
 // the timeline before.
 func (n *Node) streamsFrom(ctx context.Context, up *Node, timeline watchdog.Timeline) bool {
 	return n.Ask(ctx, fmt.Sprintf("SELECT pg_is_in_recovery() AND EXISTS (SELECT FROM pg_stat_wal_receiver WHERE status = 'streaming' AND sender_port = %d AND received_tli = %d)", up.Port, timeline)) == "true"
+}
+
+// WaitSidecar waits until the node's sidecar, started again, turns its loop.
+func (c *Cluster) WaitSidecar(ctx context.Context, within time.Duration, n *Node) error {
+	client := http.Client{Timeout: time.Second}
+	return c.Until(ctx, "the sidecar of "+n.Name+" answers", within, func() bool {
+		response, err := client.Get(n.API() + "/liveness")
+		if err != nil {
+			return false
+		}
+		return response.Body.Close() == nil && response.StatusCode == http.StatusOK
+	})
 }
 
 // WaitStreaming waits until the node streams from the primary.
