@@ -12,8 +12,6 @@ import (
 	"strings"
 	"sync"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/pgvigil/pgvigil/watchdog"
 )
 
@@ -40,13 +38,9 @@ func openJournal(dir string) (*journal, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("create state directory %s: %w", dir, err)
 	}
-	lock, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR|unix.O_CLOEXEC, 0o600)
+	lock, err := takeLock(dir)
 	if err != nil {
-		return nil, fmt.Errorf("open lock in state directory: %w", err)
-	}
-	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
-		lock.Close()
-		return nil, &Refusal{Reason: watchdog.ReasonNameInUse, Message: fmt.Sprintf("another sidecar runs with the state directory %s: stop it first", dir)}
+		return nil, err
 	}
 	j := &journal{path: filepath.Join(dir, "state.json"), lock: lock}
 	data, err := os.ReadFile(j.path)
