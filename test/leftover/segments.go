@@ -32,7 +32,7 @@ func free(pidFile string) error {
 		return fmt.Errorf("find a dead server's shared memory: %w", err)
 	}
 	lines := strings.Split(string(text), "\n")
-	if len(lines) <= keyLine {
+	if len(lines) <= keyLine || strings.TrimSpace(lines[keyLine]) == "" {
 		return nil // killed before it had any
 	}
 	var key uint32

@@ -60,6 +60,10 @@ func TestOnlyADeadServersOwnSegmentIsFreed(t *testing.T) {
 
 func TestALineThatCannotBeReadIsAnError(t *testing.T) {
 	base := t.TempDir()
+	segment(t, base, "early", func(int) string { return "" })
+	if err := FreeSegments(base); err != nil {
+		t.Errorf("killed before it had a segment: %v", err)
+	}
 	segment(t, base, "odd", func(int) string { return "nonsense" })
 	if err := FreeSegments(base); err == nil || !strings.Contains(err.Error(), "read line 7") {
 		t.Errorf("got %v", err)
