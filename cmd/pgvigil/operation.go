@@ -91,6 +91,7 @@ func (o *operator) await(ctx context.Context, id string, wait time.Duration, jud
 	}
 }
 
+// tell prints an outcome: in JSON as one line, as ever.
 func (o *operator) tell(result outcome) error {
-	return o.form.show(o.out, result, func() string { return result.Message + "\n" })
+	return o.form.stream(o.out, result, func() string { return result.Message + "\n" })
 }
