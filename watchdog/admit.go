@@ -34,7 +34,7 @@ func admit(v View) Decision {
 	if holder && v.Server.Role == RolePrimary && v.Trust.Term != r.Term {
 		// Adopted, and the answer or this process was lost before our disk had noted it: the term is still ours if this
 		// renewal goes through.
-		renew := RenewChange(Trust{Term: r.Term, Rev: c.PrimaryTermRev}, v.Me, 1, v.Server.Received)
+		renew := RetakeChange(v)
 		renew.TakePrimary = v.Me.Name
 		d := v.wait(ReasonAdopt, "the record names us already: renewing the term before we rely on it")
 		d.Actions = []Action{v.apply(renew)}

@@ -64,6 +64,14 @@ func RenewChange(trust Trust, me Identity, counter uint64, flushed LSN) Change {
 	}
 }
 
+// RetakeChange renews a term that is ours by the record, where this process does not know since when: T of silence may have passed,
+// and an election be open, which leaves primary.term as it is. So it compares the record too.
+func RetakeChange(v View) Change {
+	c := RenewChange(Trust{Term: v.Cluster.Record.Term, Rev: v.Cluster.PrimaryTermRev}, v.Me, 1, v.Server.Received)
+	c.If.RecordRev = rev(v.Cluster.RecordRev)
+	return c
+}
+
 // TakeChange takes the term that the record names us for, and enters the timeline that we are about to create.
 func TakeChange(v View, timeline Timeline) Change {
 	r := v.Cluster.Record.taken(v.Me)

@@ -133,7 +133,7 @@ func (o *operation) take(timeline watchdog.Timeline, then func(problem string)) 
 			then("")
 			return
 		}
-		renew := watchdog.RenewChange(watchdog.Trust{Term: r.Term, Rev: o.v.Cluster.PrimaryTermRev}, o.v.Me, 1, n.server.Received)
+		renew := watchdog.RetakeChange(o.v)
 		o.change(renew, func(rev int64, out outcome) {
 			if out != applied {
 				then("the term could not be renewed")

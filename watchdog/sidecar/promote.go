@@ -181,9 +181,8 @@ func (p *promotion) retake(ctx context.Context) error {
 	if err := p.freshenLease(ctx); err != nil {
 		return fmt.Errorf("renew term %d: %w", r.Term, err)
 	}
-	trust = watchdog.Trust{Term: r.Term, Rev: p.view.Cluster.PrimaryTermRev}
 	sent := p.now()
-	revision, err := p.options.Store.Apply(ctx, watchdog.RenewChange(trust, p.options.Identity, 1, p.view.Server.Received))
+	revision, err := p.options.Store.Apply(ctx, watchdog.RetakeChange(p.view))
 	if err != nil {
 		return fmt.Errorf("renew term %d: %w", r.Term, err)
 	}
