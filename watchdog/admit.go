@@ -40,7 +40,7 @@ func admit(v View) Decision {
 		d.Actions = []Action{v.apply(renew)}
 		return d
 	}
-	a := Admission{SystemID: r.SystemID, StoreID: c.StoreID, Term: r.Term, Seq: r.Seq}
+	a := Admission{SystemID: r.SystemID, StoreID: c.StoreID, Term: r.Term, Seq: r.Seq, Follow: v.foundUpstream()}
 	if holder {
 		a.Held = r.LastTaker.Term
 	}

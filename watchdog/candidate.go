@@ -10,4 +10,6 @@ type Candidate struct {
 	Priority int      `json:"priority,omitempty"`
 	// SameSite: its site is the one that the policy prefers.
 	SameSite bool `json:"same_site,omitempty"`
+	// Cascade: it streams from another standby.
+	Cascade bool `json:"cascade,omitempty"`
 }

@@ -24,6 +24,7 @@ type Precedence string
 const (
 	ByHistory  Precedence = "history"  // its timeline belongs to a later term
 	ByPosition Precedence = "position" // it has more WAL
+	ByUpstream Precedence = "upstream" // it streams from the primary itself, and the other from a standby
 	BySite     Precedence = "site"     // the policy prefers its site
 	ByPriority Precedence = "priority"
 	ByName     Precedence = "name"
@@ -38,6 +39,7 @@ var order = []struct {
 }{
 	{ByHistory, func(a, b Candidate) int { return cmp.Compare(a.Owner, b.Owner) }},
 	{ByPosition, func(a, b Candidate) int { return cmp.Compare(a.End, b.End) }},
+	{ByUpstream, func(a, b Candidate) int { return compareBool(b.Cascade, a.Cascade) }},
 	{BySite, func(a, b Candidate) int { return compareBool(a.SameSite, b.SameSite) }},
 	{ByPriority, func(a, b Candidate) int { return cmp.Compare(a.Priority, b.Priority) }},
 	{ByName, func(a, b Candidate) int { return cmp.Compare(b.Name, a.Name) }},
@@ -101,6 +103,7 @@ func ChooseHeir(v View) Choice {
 		}
 		candidates = append(candidates, v.heir(m, *r))
 	}
+	v.raise(candidates)
 	rank(candidates)
 	choice := Choice{Ranked: candidates, Why: ReasonNoCandidate}
 	if best, ok := firstFree(candidates); ok {
@@ -119,6 +122,20 @@ func (c Choice) preferring(name string) Choice {
 	return c
 }
 
+// raise: a standby has at least what another streams from it, though it said so a moment before the other.
+func (v View) raise(candidates []Candidate) {
+	for range candidates { // through as many standbys as there are
+		for i := range candidates {
+			address := v.Cluster.Members[candidates[i].Name].Address
+			for _, below := range candidates {
+				if p := v.Peers[below.Name]; p.Streaming && p.Upstream == address && below.Timeline == candidates[i].Timeline {
+					candidates[i].End = max(candidates[i].End, below.End)
+				}
+			}
+		}
+	}
+}
+
 // heir weighs one member: its last heartbeat where there is one, else its key.
 func (v View) heir(m Registered, r Record) Candidate {
 	member := m.Member
@@ -135,7 +152,8 @@ func (v View) heir(m Registered, r Record) Candidate {
 	}
 	c := Candidate{
 		Name: m.Name, Owner: v.Cluster.OwnerOf(member.Timeline), Timeline: member.Timeline, End: end,
-		Priority: member.Priority, SameSite: v.Policy.wantsSite(member.Site, v.Me.Site), Vetoes: slices.Clone(member.Vetoes),
+		Priority: member.Priority, SameSite: v.Policy.wantsSite(member.Site, v.Me.Site),
+		Cascade: member.Upstream != "" && member.Upstream != v.Me.Address, Vetoes: slices.Clone(member.Vetoes),
 	}
 	veto := func(when bool, why Veto) {
 		if when && !slices.Contains(c.Vetoes, why) {
@@ -276,7 +294,8 @@ func (v View) ballots(r Record, cast map[string]Cast) (candidates []Candidate, f
 		}
 		c := Candidate{
 			Name: name, Owner: v.Cluster.OwnerOf(b.Timeline), Timeline: b.Timeline, End: b.End,
-			Priority: b.Priority, SameSite: v.Policy.wantsSite(b.Site, site), Vetoes: slices.Clone(b.Vetoes),
+			Priority: b.Priority, SameSite: v.Policy.wantsSite(b.Site, site),
+			Cascade: b.Cascade, Vetoes: slices.Clone(b.Vetoes),
 		}
 		if !b.Exact {
 			c.Vetoes = append(c.Vetoes, VetoPositionless)

@@ -87,4 +87,5 @@ type Upstream struct {
 	Term     Term     // with which a standby's name is to be stamped; 0: not at all
 	Timeline Timeline // its own, once settled
 	Fork     LSN      // where that timeline begins
+	Cascade  bool     // it is a standby itself
 }

@@ -31,8 +31,15 @@ func follower(v View, m Memory) Decision {
 	case s.Gone:
 		return rejoin(v, m, up)
 	case s.Role == RoleStandby:
+		up, wait := v.followed(m, up)
+		if wait {
+			return v.wait(ReasonWaitingUpstream, "following "+up.Name+" again as soon as that streams on the new timeline")
+		}
 		return follow(v, m, up)
 	case s.Role == RoleStarting && s.Latched && v.Cluster.Record.Phase == PhaseNormal:
+		if next, wait := v.followed(m, up); !wait {
+			up = next
+		}
 		return opening(v, m, up)
 	default:
 		return v.wait(ReasonServerUnknown, "waiting for the server to accept sessions: "+s.Problem)
@@ -64,9 +71,12 @@ func follow(v View, m Memory, up Upstream) Decision {
 	case elsewhere && !v.retry(ActRepoint):
 		return v.wait(ReasonRetryLater, "repointing failed a moment ago")
 	case elsewhere:
-		return v.toward(ActRepoint, ReasonRepoint, "following "+up.Name, up)
+		d := v.toward(ActRepoint, ReasonRepoint, "following "+up.Name, up)
+		d.Memory = m
+		d.Memory.NotStreamingSince = 0 // from the other one
+		return d
 	case settled && v.replayedPastFork():
-		return v.takeBack(m, up)
+		return v.takeBack(m)
 	case s.Streaming:
 		return v.wait(ReasonFollowing, "following "+up.Name)
 	case !settled:
@@ -93,9 +103,9 @@ func lagging(v View, m Memory, up Upstream) Decision {
 	diverged := fork != 0 && max(v.Server.Received, v.Server.Replayed) > fork
 	switch {
 	case m.WALGone && silent > divergedAfter:
-		return v.clone(up, up.Name+" no longer has the WAL that it needs next")
+		return v.clone(up.Name + " no longer has the WAL that it needs next")
 	case diverged && silent > divergedAfter || v.Server.Diverged:
-		return v.takeBack(m, up)
+		return v.takeBack(m)
 	case silent > prodAfter && v.Now.Since(m.ProddedAt) > prodEvery:
 		d := v.toward(ActProd, ReasonProd, detail, up)
 		d.Actions[0].Restart = silent > restartAfter && v.Flight.Failures == 0 && silent < 2*restartAfter
@@ -113,7 +123,7 @@ func opening(v View, m Memory, up Upstream) Decision {
 	closed := v.Now.Since(m.ClosedSince)
 	switch {
 	case m.WALGone:
-		return v.clone(up, up.Name+" no longer has the WAL that it needs next")
+		return v.clone(up.Name + " no longer has the WAL that it needs next")
 	case closed > askAfter && v.Now.Since(m.ProddedAt) > askAfter:
 		d := v.toward(ActProd, ReasonProd, fmt.Sprintf("no sessions for %s", closed.Round(100*time.Millisecond)), up)
 		d.Memory = m
@@ -131,8 +141,9 @@ func (v View) replayedPastFork() bool {
 	return fork != 0 && v.Server.Timeline != 0 && v.Server.Replayed > fork
 }
 
-// takeBack rewinds a diverged standby, or clones it where it cannot be rewound.
-func (v View) takeBack(m Memory, up Upstream) Decision {
+// takeBack rewinds a diverged standby to the primary's history, or clones it where it cannot be rewound.
+func (v View) takeBack(m Memory) Decision {
+	up, _ := v.upstream()
 	d := v.toward(ActRewind, ReasonRewind, fmt.Sprintf("its history leaves the primary's at %s", v.Cluster.ForkAfter(v.Server.Timeline)), up)
 	if m.NoRewind {
 		d.Actions[0].Kind, d.Reason = ActClone, ReasonClone
@@ -157,9 +168,9 @@ func rejoin(v View, m Memory, up Upstream) Decision {
 	kind, why := ActStart, ReasonRejoin
 	switch {
 	case m.WALGone:
-		return v.clone(up, up.Name+" no longer has the WAL that it needs next")
+		return v.clone(up.Name + " no longer has the WAL that it needs next")
 	case m.Diverged && m.NoRewind:
-		return v.clone(up, "it cannot be rewound")
+		return v.clone("it cannot be rewound")
 	case m.Diverged:
 		kind, why = ActRewind, ReasonRewind
 	}
@@ -169,11 +180,19 @@ func rejoin(v View, m Memory, up Upstream) Decision {
 	if !v.retry(kind) {
 		return v.wait(ReasonRetryLater, string(kind)+" failed a moment ago: "+v.Server.Problem)
 	}
+	if kind == ActStart {
+		next, wait := v.followed(m, up)
+		if wait {
+			return v.wait(ReasonWaitingUpstream, "starting as soon as "+next.Name+" streams on the new timeline")
+		}
+		up = next
+	}
 	return v.toward(kind, why, "rejoining "+up.Name, up)
 }
 
-// clone is the ladder's last rung.
-func (v View) clone(up Upstream, why string) Decision {
+// clone is the ladder's last rung: a copy of the primary.
+func (v View) clone(why string) Decision {
+	up, _ := v.upstream()
 	switch {
 	case !v.Policy.Clone:
 		return v.wait(ReasonStuck, why+", and cloning is not allowed by the policy: copy the primary by hand")

@@ -11,7 +11,7 @@ func Foresee(v View) (crashed, silent Choice) {
 	lost.Record, lost.Ballots = &r, map[string]Cast{}
 	for name, m := range lost.Members {
 		if peer, heard := v.Peers[name]; heard && peer.HeardAt != 0 && name != v.Me.Name && !m.Witness {
-			lost.Ballots[name] = Cast{Ballot: peer.wouldVote(r.Term, m.Incarnation)}
+			lost.Ballots[name] = Cast{Ballot: peer.wouldVote(r.Term, m.Incarnation, v.Me.Address)}
 		}
 	}
 	v.Cluster = &lost
@@ -19,10 +19,11 @@ func Foresee(v View) (crashed, silent Choice) {
 }
 
 // wouldVote is the ballot that the member would give, if it hung up now.
-func (p Peer) wouldVote(term Term, incarnation string) Ballot {
+func (p Peer) wouldVote(term Term, incarnation, primary string) Ballot {
 	b := Ballot{
 		Term: term, Member: p.Name, Incarnation: incarnation, Timeline: p.Timeline, End: max(p.Received, p.Replayed), Exact: true,
 		Vetoes: append([]Veto(nil), p.Vetoes...), Priority: p.Priority, Site: p.Site, API: p.API,
+		Cascade: p.Upstream != "" && p.Upstream != primary,
 	}
 	if p.Role != RoleStandby && !p.HasVeto(VetoNotRunning) {
 		b.Vetoes = append(b.Vetoes, VetoNotRunning)

@@ -84,8 +84,8 @@ func TestBeforeTellsTheOrderOfRank(t *testing.T) {
 	seen := map[Precedence]bool{}
 	for range 2000 {
 		pair := []Candidate{
-			{Name: "a", Owner: Term(dice.Intn(2)), End: LSN(dice.Intn(2)), SameSite: dice.Intn(2) == 0, Priority: dice.Intn(2)},
-			{Name: "b", Owner: Term(dice.Intn(2)), End: LSN(dice.Intn(2)), SameSite: dice.Intn(2) == 0, Priority: dice.Intn(2)},
+			{Name: "a", Owner: Term(dice.Intn(2)), End: LSN(dice.Intn(2)), SameSite: dice.Intn(2) == 0, Priority: dice.Intn(2), Cascade: dice.Intn(2) == 0},
+			{Name: "b", Owner: Term(dice.Intn(2)), End: LSN(dice.Intn(2)), SameSite: dice.Intn(2) == 0, Priority: dice.Intn(2), Cascade: dice.Intn(2) == 0},
 		}
 		rank(pair)
 		by := pair[0].Before(pair[1])
@@ -96,6 +96,8 @@ func TestBeforeTellsTheOrderOfRank(t *testing.T) {
 			swapped[1].Owner = swapped[0].Owner + 1
 		case ByPosition:
 			swapped[1].End = swapped[0].End + 1
+		case ByUpstream:
+			swapped[0].Cascade, swapped[1].Cascade = true, false
 		case BySite:
 			swapped[0].SameSite, swapped[1].SameSite = false, true
 		case ByPriority:
@@ -109,7 +111,7 @@ func TestBeforeTellsTheOrderOfRank(t *testing.T) {
 			t.Fatalf("%+v: before by %s, and yet it does not decide", pair, by)
 		}
 	}
-	if len(seen) != 5 {
+	if len(seen) != 6 {
 		t.Errorf("only %v came up", seen)
 	}
 }

@@ -99,15 +99,19 @@ func (v View) sick(m Memory) (Reason, string) {
 	return "", ""
 }
 
-// members is the record's list and every live member that streams from us.
+// members is the record's list and every live member that streams from us, or from a member on the list.
 func (v View) members() []string {
 	members := slices.Clone(v.Cluster.Record.Members)
 	streams := map[string]bool{}
 	for _, d := range v.Server.Standbys {
 		streams[d.Name] = d.Streaming
 	}
+	ours := map[string]bool{v.Me.Address: true} // and those of standbys that a cascade may follow
 	for name, m := range v.Cluster.Members {
-		if m.SystemID == v.Cluster.Record.SystemID && (m.Witness || streams[name] || v.Peers[name].Streaming && v.Peers[name].Upstream == v.Me.Address) {
+		ours[m.Address] = ours[m.Address] || v.Cluster.Record.Confirmed(name)
+	}
+	for name, m := range v.Cluster.Members {
+		if m.SystemID == v.Cluster.Record.SystemID && (m.Witness || streams[name] || v.Peers[name].Streaming && ours[v.Peers[name].Upstream]) {
 			members = append(members, name)
 		}
 	}

@@ -124,13 +124,13 @@ func housekeeping(v View) []Action {
 func (v View) retagged() bool {
 	key, there := v.Cluster.Members[v.Me.Name]
 	me := v.Me
-	return there && key.Incarnation == me.Incarnation && tags{key.Priority, key.Site, key.NoFailover, key.NoSync} != tags{me.Priority, me.Site, me.NoFailover, me.NoSync}
+	return there && key.Incarnation == me.Incarnation && tags{key.Priority, key.Site, key.Follow, key.NoFailover, key.NoSync} != tags{me.Priority, me.Site, v.wishedName(), me.NoFailover, me.NoSync}
 }
 
 // tags are what configuration says of a member's place among the others.
 type tags struct {
 	priority           int
-	site               string
+	site, follow       string
 	noFailover, noSync bool
 }
 
@@ -172,7 +172,7 @@ func (v View) Self() Member {
 		Name: v.Me.Name, Incarnation: v.Me.Incarnation, Address: v.Me.Address, API: v.Me.API, SystemID: s.SystemID, Role: s.Role,
 		Timeline: s.Timeline, Received: s.Received, Replayed: s.Replayed, Upstream: s.Upstream, Streaming: s.Streaming,
 		Vetoes: slices.Clone(s.Vetoes), Problem: s.Problem, Activity: string(v.Flight.Kind), ServerVersion: s.ServerVersion,
-		Priority: v.Me.Priority, Site: v.Me.Site, NoFailover: v.Me.NoFailover, NoSync: v.Me.NoSync, PrimaryTerm: v.Trust.Term, RewindReady: s.NoRewind,
+		Priority: v.Me.Priority, Site: v.Me.Site, NoFailover: v.Me.NoFailover, NoSync: v.Me.NoSync, Follow: v.wishedName(), PrimaryTerm: v.Trust.Term, RewindReady: s.NoRewind,
 	}
 	if v.Me.NoFailover {
 		m.Vetoes = append(m.Vetoes, VetoNoFailover)

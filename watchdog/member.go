@@ -53,6 +53,7 @@ type Member struct {
 	Site          string   `json:"site,omitempty"`     // breaks ties; the one that the policy prefers first
 	NoFailover    bool     `json:"no_failover,omitempty"`
 	NoSync        bool     `json:"no_sync,omitempty"`   // never a voter in quorum
+	Follow        string   `json:"follow,omitempty"`    // the member whose server its own is to follow, where that is not the primary
 	Witness       bool     `json:"witness,omitempty"`   // a member without PostgreSQL
 	RewindReady   string   `json:"rewind,omitempty"`    // empty: pg_rewind would work; else why not
 	PrimaryTerm   Term     `json:"held_term,omitempty"` // the term under which it is primary just now

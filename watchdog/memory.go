@@ -25,7 +25,7 @@ func remember(v View) Memory {
 	if v.Flight.Kind == ActStart {
 		m.StartTried = v.Flight.Since
 	}
-	return m.ladder(v)
+	return m.cascades(v).ladder(v)
 }
 
 // pause notes when a pause ends, as soon as it is seen, and whom our standby has followed.
@@ -83,7 +83,7 @@ func (m Memory) ladder(v View) Memory {
 		m.Diverged, m.NoRewind, m.WALGone = false, false, false
 	case f.Failed == ActStart && f.Diverged:
 		m.Diverged = true
-	case f.Failed == ActProd && f.WALGone:
+	case f.Failed == ActProd && f.WALGone && (m.Shunned == 0 || f.FailedAt > m.Shunned):
 		m.WALGone = true
 	case f.Failed == ActRewind && (f.NotPossible || f.Failures >= rewindTries):
 		m.NoRewind = true

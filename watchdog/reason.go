@@ -20,6 +20,7 @@ const (
 	ReasonNotStreaming    Reason = "not-streaming"          //
 	ReasonServingTail     Reason = "serving-tail"           // the heir may need our WAL: our server stays down
 	ReasonWaitingPromote  Reason = "waiting-for-promotion"  // of the one named
+	ReasonWaitingUpstream Reason = "waiting-for-upstream"   // the standby that ours follows is not well yet
 	ReasonWaitingHeard    Reason = "waiting-for-heartbeats" // before an heir is chosen
 	ReasonBalloted        Reason = "ballot-given"           //
 	ReasonWaitingBallots  Reason = "waiting-for-ballots"    //

@@ -115,6 +115,7 @@ type Ballot struct {
 	Token       string   `json:"token"`               // what its sidecar asks for before it serves WAL to the winner
 	Priority    int      `json:"priority,omitempty"`
 	Site        string   `json:"site,omitempty"`
+	Cascade     bool     `json:"cascade,omitempty"` // it streamed from another standby
 	API         string   `json:"api"`
 }
 

@@ -127,10 +127,10 @@ var verbs = map[string]func(*story, *arguments){
 	},
 	"tight":  func(s *story, _ *arguments) { s.view.Policy, _ = Preset("tight") },
 	"passed": func(s *story, a *arguments) { s.passed(a.duration(a.words[0])) },
-	// tagged [priority=] [site=] [no_failover] [no_sync]: what our configuration says now.
+	// tagged [priority=] [site=] [follow=] [no_failover] [no_sync]: what our configuration says now.
 	"tagged": func(s *story, a *arguments) {
 		me := &s.view.Me
-		me.Priority, me.Site, me.NoFailover, me.NoSync = int(a.number("priority")), a.text("site"), a.has("no_failover"), a.has("no_sync")
+		me.Follow, me.Priority, me.Site, me.NoFailover, me.NoSync = a.text("follow"), int(a.number("priority")), a.text("site"), a.has("no_failover"), a.has("no_sync")
 	},
 	"prefers": func(s *story, a *arguments) { s.view.Policy.PreferSite = a.words[0] },
 	"guard":   func(s *story, a *arguments) { s.view.Me.GuardReady = a.has("ready") },
@@ -200,7 +200,7 @@ func (s *story) member(a *arguments) {
 		Name: name, Incarnation: a.or("incarnation", name+"-disk"), Address: name + ":5432", API: "http://" + name, SystemID: a.or("system", "7"),
 		Role: Role(a.or("role", "standby")), Timeline: Timeline(max(1, a.number("timeline"))), Received: a.lsn("at"), Streaming: !a.has("detached"),
 		Upstream: a.or("upstream", "node1:5432"), Priority: int(a.number("priority")), Site: a.text("site"),
-		NoSync: a.has("no_sync"),
+		NoSync: a.has("no_sync"), Follow: a.text("follow"),
 	}
 	if veto := a.text("veto"); veto != "" {
 		m.Vetoes = []Veto{Veto(veto)}
@@ -215,7 +215,7 @@ func (s *story) ballot(a *arguments) {
 	name := a.words[0]
 	b := Ballot{
 		Term: s.view.Cluster.Record.Term, Member: name, Incarnation: a.or("incarnation", name+"-disk"), Timeline: Timeline(max(1, a.number("timeline"))),
-		End: a.lsn("end"), Exact: !a.has("unknown"), Fenced: a.has("fenced"), Priority: int(a.number("priority")), Site: a.text("site"), API: "http://" + name, Token: "t",
+		End: a.lsn("end"), Exact: !a.has("unknown"), Fenced: a.has("fenced"), Priority: int(a.number("priority")), Site: a.text("site"), Cascade: a.has("cascade"), API: "http://" + name, Token: "t",
 	}
 	if veto := a.text("veto"); veto != "" {
 		b.Vetoes = []Veto{Veto(veto)}
@@ -297,6 +297,7 @@ func (a Action) tell() string {
 	add(a.Crashed, "at once")
 	add(a.Restart, "by restart")
 	add(a.Kind == ActAdmit, "term %d seq %d", a.Admission.Term, a.Admission.Seq)
+	add(a.Admission.Follow != "", "follow %s", a.Admission.Follow)
 	if c := a.Change; c != nil {
 		if r := c.Record; r != nil {
 			add(true, "record term=%d phase=%s primary=%s", r.Term, r.Phase, r.Primary)

@@ -29,6 +29,7 @@ type Identity struct {
 	Site        string
 	NoFailover  bool
 	NoSync      bool
+	Follow      string // the member whose server ours is to follow; empty: as found when it joined, else the primary
 	Replication string // conninfo words that a standby connects with
 	GuardReady  bool   // a guard watches this server
 	Registered  bool   // our member key is ours, under a live lease
@@ -47,6 +48,8 @@ type Admission struct {
 	Promised Term   `json:"promised"` // we never follow a primary of a lower term
 	Advance  Term   `json:"advance"`  // as Promised, in advance of that term's opening: until the ballot is withdrawn
 	Held     Term   `json:"held"`     // the last term that we took
+
+	Follow string `json:"follow,omitempty"` // the standby that ours was found to follow when it joined
 }
 
 // Trust is the time for which our server may accept writes under a term of ours.
@@ -110,6 +113,11 @@ type Memory struct {
 	PauseSeq  uint64  // which pause PauseEnds belongs to
 	PauseEnds Instant // 0: it has no end
 	Followed  Term    // our standby has streamed from the primary of this term
+
+	UpstreamIll  Instant // the standby that ours is to follow has not streamed, the term being settled
+	UpstreamWell Instant // … has streamed on the record's timeline
+	Shunned      Instant // … was well, and could not be streamed from
+	Cascades     bool    // ours streamed from a standby when it last did
 
 	StartTried Instant // our server was last started: one that dies at once is not started again at once
 

@@ -177,6 +177,8 @@ func precedence(winner, c watchdog.Candidate) string {
 		return fmt.Sprintf("its timeline %d belongs to term %d, and that of %s to term %d", c.Timeline, c.Owner, winner.Name, winner.Owner)
 	case watchdog.ByPosition:
 		return fmt.Sprintf("it is %s behind %s", size(c.End.Behind(winner.End)), winner.Name)
+	case watchdog.ByUpstream:
+		return fmt.Sprintf("as much WAL as %s, which streams from the primary itself", winner.Name)
 	case watchdog.BySite:
 		return fmt.Sprintf("as much WAL as %s, whose site comes first (prefer_site)", winner.Name)
 	case watchdog.ByPriority:

@@ -55,6 +55,7 @@ type memberRow struct {
 	Site          string            `json:"site,omitempty"`
 	NoFailover    bool              `json:"no_failover"`
 	NoSync        bool              `json:"no_sync"`
+	Follow        string            `json:"follow,omitempty"`
 	Problem       string            `json:"problem,omitempty"`
 	Activity      string            `json:"activity,omitempty"`
 	Unanswered    string            `json:"unanswered,omitempty"` // why its sidecar did not answer
@@ -120,7 +121,7 @@ func newRow(name string, m watchdog.Member, l live) memberRow {
 	}
 	row.Role, row.Timeline, row.Received, row.Replayed = m.Role, m.Timeline, m.Received, m.Replayed
 	row.Address, row.API, row.Upstream, row.Problem, row.Activity = m.Address, m.API, m.Upstream, m.Problem, m.Activity
-	row.Priority, row.Site, row.NoFailover, row.NoSync = m.Priority, m.Site, m.NoFailover, m.NoSync
+	row.Priority, row.Site, row.NoFailover, row.NoSync, row.Follow = m.Priority, m.Site, m.NoFailover, m.NoSync, m.Follow
 	row.RewindReady, row.Version, row.ServerVersion = m.RewindReady, m.Version, m.ServerVersion
 	row.Vetoes = append(row.Vetoes, m.Vetoes...)
 	if row.Role == "" {

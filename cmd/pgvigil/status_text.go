@@ -63,6 +63,9 @@ func noteOf(r report, row memberRow) string {
 		notes = append(notes, "not answering")
 	}
 	notes = append(notes, vetoWords(row.Vetoes)...)
+	if row.Follow != "" && row.Role == watchdog.RoleStandby {
+		notes = append(notes, "follows "+row.Follow)
+	}
 	if row.NoSync {
 		notes = append(notes, "no_sync")
 	}

@@ -303,3 +303,40 @@ func (c *cluster) policy(change func(*watchdog.Policy)) {
 	_, err := c.Store.Apply(c.ctx, watchdog.Change{If: watchdog.If{PolicyRev: &keys.PolicyRev}, Policy: &p})
 	c.must(err)
 }
+
+// A standby that is added under load becomes a voter behind the barrier, and counts in the next failover; one that is gone for
+// good leaves no trace among the voters.
+func TestStandbyAddedAndGoneUnderLoad(t *testing.T) {
+	c := quorum(t, 3)
+	old := c.standbys()
+	added, err := c.Add(c.ctx, c.primary)
+	c.must(err)
+	c.writer.Include(added)
+	c.voters(1, old[0], old[1], added)
+	c.strike(c.primary.KillPostmaster())
+	c.takenOver()
+	primary, err := c.WaitWhole(c.ctx, rejoin)
+	c.must(err)
+	gone := added
+	if gone == primary {
+		gone = old[0]
+	}
+	c.away(gone)
+	var left []*lab.Node
+	for _, n := range c.Nodes {
+		if n != gone && n != primary {
+			left = append(left, n)
+		}
+	}
+	c.voters(1, left...)
+	c.must(c.Until(c.ctx, "its key is gone", soon, func() bool { _, there := c.keys().Members[gone.Name]; return !there }))
+	if names := primary.Ask(c.ctx, "SELECT current_setting('synchronous_standby_names')"); strings.Contains(names, gone.Name+":") || strings.Contains(names, gone.Name+"\"") {
+		t.Errorf("%s is gone, and commits wait for %s", gone.Name, names)
+	}
+	c.strike(primary.KillPostmaster())
+	fresh, err := c.WaitPrimary(c.ctx, soon, primary)
+	c.must(err)
+	c.must(c.writer.WaitAck(c.ctx, soon, fresh, c.struck))
+	c.must(gone.StartSidecar())
+	c.wholeAgain()
+}

@@ -35,6 +35,8 @@ type Options struct {
 	AsRoot     bool   // sidecars are started as root, and become the servers' user by themselves
 	Settings   string // lines for every server's postgresql.conf
 	Config     string // lines for every sidecar's configuration file
+	// Upstreams says which standbys follow another, by name: they are copied from there.
+	Upstreams map[string]string
 }
 
 // Cluster is a built cluster.
@@ -157,7 +159,11 @@ func (c *Cluster) build(ctx context.Context) error {
 		return err
 	}
 	for _, n := range c.Nodes[1:] {
-		if err := n.copyFrom(ctx, first); err != nil {
+		up := first
+		if name := c.options.Upstreams[n.Name]; name != "" {
+			up = c.Node(name)
+		}
+		if err := n.copyFrom(ctx, up); err != nil {
 			return err
 		}
 		if err := n.StartServer(ctx); err != nil {
@@ -165,6 +171,26 @@ func (c *Cluster) build(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// Add makes one more standby, a base backup of up, and starts it and its sidecar.
+func (c *Cluster) Add(ctx context.Context, up *Node) (*Node, error) {
+	var ports [2]int
+	for i := range ports {
+		var err error
+		if ports[i], err = freeport.Take(); err != nil {
+			return nil, err
+		}
+	}
+	n := &Node{Cluster: c, host: loopback, Name: fmt.Sprintf("node%d", len(c.Nodes)+1), Port: ports[0], APIPort: ports[1]}
+	c.Nodes = append(c.Nodes, n)
+	if err := n.copyFrom(ctx, up); err != nil {
+		return nil, err
+	}
+	if err := n.StartServer(ctx); err != nil {
+		return nil, err
+	}
+	return n, n.StartSidecar()
 }
 
 // plan chooses the nodes' ports and those of etcd's members.

@@ -74,8 +74,8 @@ func (c *Cluster) WaitPrimary(ctx context.Context, within time.Duration, not ...
 	return primary, err
 }
 
-// WaitWhole waits until there is a settled primary, every other node streams from it and has replayed what it has, and
-// all are confirmed members; where the lab's policy is quorum, voters too.
+// WaitWhole waits until there is a settled primary, every other node streams from it or from the standby that it is to follow,
+// and all are confirmed members; where the lab's policy is quorum, those that stream from it are voters too.
 func (c *Cluster) WaitWhole(ctx context.Context, within time.Duration) (primary *Node, err error) {
 	err = c.Until(ctx, "a primary with every other node streaming from it", within, func() bool {
 		primary = c.Primary(ctx)
@@ -90,11 +90,15 @@ func (c *Cluster) whole(ctx context.Context, primary *Node) bool {
 		return false
 	}
 	if d := keys.Record.Durability; strings.Contains(c.options.Policy, "durability: quorum") &&
-		(d.Mode != watchdog.ModeQuorum || keys.Record.Next != nil || len(d.Voters) < len(c.Nodes)-1) {
+		(d.Mode != watchdog.ModeQuorum || keys.Record.Next != nil || len(d.Voters) < len(c.Nodes)-1-len(c.options.Upstreams)) {
 		return false
 	}
 	for _, n := range c.Nodes {
-		if n != primary && !n.streamsFrom(ctx, primary, keys.Record.Timeline) {
+		up := primary
+		if follows := c.Node(c.options.Upstreams[n.Name]); follows != nil {
+			up = follows
+		}
+		if n != primary && !n.streamsFrom(ctx, up, keys.Record.Timeline) {
 			return false
 		}
 	}
@@ -116,6 +120,14 @@ func (c *Cluster) WaitSidecar(ctx context.Context, within time.Duration, n *Node
 			return false
 		}
 		return response.Body.Close() == nil && response.StatusCode == http.StatusOK
+	})
+}
+
+// WaitFollowing waits until the node streams from that other on the record's timeline.
+func (c *Cluster) WaitFollowing(ctx context.Context, within time.Duration, n, up *Node) error {
+	return c.Until(ctx, n.Name+" streams from "+up.Name, within, func() bool {
+		keys, err := c.Read(ctx)
+		return err == nil && keys.Record != nil && n.streamsFrom(ctx, up, keys.Record.Timeline)
 	})
 }
 

@@ -19,6 +19,9 @@ import (
 // Writer inserts rows without pause, through sessions that it keeps for as long as they live and through new ones, on
 // every node at once: the one that accepts writes acknowledges them.
 type Writer struct {
+	// Include has it write to a node that was added, too.
+	Include func(n *Node)
+
 	cluster *Cluster
 	stop    context.CancelFunc
 	running sync.WaitGroup
@@ -45,9 +48,12 @@ const between = 5 * time.Millisecond
 func (c *Cluster) StartWriter() *Writer {
 	ctx, stop := context.WithCancel(context.Background())
 	w := &Writer{cluster: c, stop: stop, unknown: map[int64]bool{}, failed: map[int64]bool{}, bySource: map[string]int{}}
-	for _, n := range c.Nodes {
+	w.Include = func(n *Node) {
 		w.running.Go(func() { w.kept(ctx, n) })
 		w.running.Go(func() { w.fresh(ctx, n) })
+	}
+	for _, n := range c.Nodes {
+		w.Include(n)
 	}
 	return w
 }

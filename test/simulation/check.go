@@ -245,10 +245,12 @@ func (c *check) balloted(n *node, b watchdog.Ballot) {
 
 func (c *check) withdraws(n *node) { c.ballots[n.index] = 0 }
 
-// arrives is I7: after its ballot a member takes nothing from a primary of a lower term, unless a stranger set it to.
+// arrives is I7: after its ballot a member takes nothing from a primary of a lower term, by whatever standbys, unless a stranger
+// set it to.
 func (c *check) arrives(s *stream) {
-	n, up := s.down.n, s.up
-	if up.mode != primary || s.strange {
+	n := s.down.n
+	up, strange := s.down.source()
+	if up == nil || up.mode != primary || strange {
 		return
 	}
 	if r := c.w.etcd.c.Record; r != nil {

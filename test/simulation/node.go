@@ -37,7 +37,9 @@ type node struct {
 	noSync              bool
 	priority            int
 	site                string
-	crashNext           bool // the sidecar dies at its next crash point
+	found               int    // whom its server follows at the beginning, by index
+	follow              string // whom it is to follow by its configuration
+	crashNext           bool   // the sidecar dies at its next crash point
 	pids                int
 	diverged            bool // the receiver was told so
 

@@ -1,6 +1,7 @@
 package simulation
 
 import (
+	"cmp"
 	"time"
 
 	"github.com/pgvigil/pgvigil/watchdog"
@@ -39,6 +40,7 @@ func (n *node) admit(a watchdog.Admission) {
 	j := &n.journal
 	n.world.check.admitted(n, a)
 	a.Promised, a.Held, a.Advance = max(a.Promised, j.admitted.Promised), max(a.Held, j.admitted.Held), j.admitted.Advance
+	a.Follow = cmp.Or(a.Follow, j.admitted.Follow)
 	j.admitted = a
 }
 

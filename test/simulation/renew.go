@@ -218,10 +218,14 @@ func (n *node) answerFailsafe(q watchdog.FailsafeQuestion, answer func(watchdog.
 	})
 }
 
-// heartbeatLoop tells the primary's sidecar of ourselves, and knocks at its server while the sidecar is silent.
+// heartbeatLoop tells the primary's sidecar of ourselves, and that of the standby which our server is to follow, and knocks at
+// the server of one that is silent.
 func (n *node) heartbeatLoop() {
 	if c := n.cluster; c != nil && c.Record != nil && c.Record.Primary != "" && c.Record.Primary != n.name {
 		n.beat(n.world.named(c.Record.Primary))
+	}
+	if up, wished := n.view().Wished(); wished {
+		n.beat(n.world.named(up.Name))
 	}
 	n.after(sidecar, n.policy().Heartbeat.D(), n.heartbeatLoop)
 }

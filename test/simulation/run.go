@@ -98,9 +98,11 @@ func (w *world) unwhole(acksAt int) string {
 		return "no commit is acknowledged"
 	}
 	for _, n := range w.nodes {
-		switch s := n.pg; {
+		s := n.pg
+		source, _ := s.source()
+		switch {
 		case s == p:
-		case s.mode != standby || s.receiver == nil || s.receiver.up != p:
+		case s.mode != standby || source != p:
 			return n.name + " does not stream from " + r.Primary
 		case len(s.wal) < len(p.wal)-20 || p.wal.shared(s.wal) != len(s.wal):
 			return fmt.Sprintf("%s does not have what %s has", n.name, r.Primary)

@@ -226,6 +226,6 @@ func (n *node) self() watchdog.Member {
 func (n *node) identity() watchdog.Identity {
 	return watchdog.Identity{
 		Name: n.name, Incarnation: n.name + "-disk", Address: n.address, API: n.address, GuardReady: n.guardPID != 0 && n.guardPID == n.server.PID,
-		NoFailover: n.noFailover, NoSync: n.noSync, Priority: n.priority, Site: n.site,
+		NoFailover: n.noFailover, NoSync: n.noSync, Priority: n.priority, Site: n.site, Follow: n.follow,
 	}
 }

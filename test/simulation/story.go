@@ -39,7 +39,8 @@ func newStory(seed uint64, planted bug) Story {
 	r := rand.New(rand.NewPCG(seed, 4))
 	s := Story{Seed: seed, Planted: planted, Shape: shapeOf(r)}
 	wantedShape(planted, &s.Shape)
-	s.Shape.Tags = chance(rand.New(rand.NewPCG(seed, 5)), 0.5)
+	more := rand.New(rand.NewPCG(seed, 5))
+	s.Shape.Tags, s.Shape.Cascades = chance(more, 0.5), chance(more, 0.4)
 	at := 3 * time.Second
 	kinds := kindsFor(s.Shape, planted)
 	for range faultsPerStory {
@@ -79,6 +80,9 @@ func (s Story) Encode() string {
 	if s.Shape.Tags {
 		fmt.Fprintln(&b, "tags")
 	}
+	if s.Shape.Cascades {
+		fmt.Fprintln(&b, "cascades")
+	}
 	fmt.Fprintf(&b, "lasts %s\n", s.Lasts)
 	if s.Planted != noBug {
 		fmt.Fprintf(&b, "planted %s\n", s.Planted)
@@ -105,6 +109,8 @@ func Decode(text string) (Story, error) {
 				&s.Shape.Members, &s.Shape.Quorum, &s.Shape.K, &s.Shape.Tight, &s.Shape.Degrade, &s.Shape.Failsafe, &s.Shape.Benign)
 		case "tags":
 			s.Shape.Tags = true
+		case "cascades":
+			s.Shape.Cascades = true
 		case "lasts":
 			s.Lasts, err = time.ParseDuration(rest)
 		case "planted":

@@ -73,6 +73,22 @@ func (p *postgres) handshake(up *postgres) {
 	s.pump()
 }
 
+// source is the server from which the standby's WAL comes, through whatever standbys; nil: from nowhere. strange: a stranger set
+// one of them to.
+func (p *postgres) source() (up *postgres, strange bool) {
+	up = p
+	for range p.n.world.nodes {
+		if up.mode != standby {
+			break
+		}
+		if up.receiver == nil {
+			return nil, strange
+		}
+		up, strange = up.receiver.up, strange || up.receiver.strange
+	}
+	return up, strange
+}
+
 // ship sends what is on this server's disk to all who stream from it.
 func (p *postgres) ship() {
 	for _, s := range p.senders {

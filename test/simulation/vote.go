@@ -70,7 +70,7 @@ func (o *operation) publish(end int, exact bool) {
 	b := watchdog.Ballot{
 		Term: o.a.Ballot, Member: n.name, Incarnation: o.v.Me.Incarnation, Timeline: p.wal.cut(end).timeline(), End: lsn(end), Exact: exact,
 		Fenced: last.Name == n.name && last.Incarnation == o.v.Me.Incarnation, Vetoes: o.v.Self().Vetoes, Token: n.name, API: n.address,
-		Priority: n.priority, Site: n.site,
+		Priority: n.priority, Site: n.site, Cascade: o.v.Memory.Cascades,
 	}
 	if w.planted(timelineFromControlFile) {
 		b.Timeline = p.wal.cut(min(p.restart, end)).timeline()

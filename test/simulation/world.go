@@ -55,7 +55,7 @@ func newWorld(s Story, tracing bool) *world {
 		n.pg.wal = append(n.pg.wal, entry{timeline: 1, term: 1})
 		n.pg.flushed, n.pg.restart = 1, 1
 		if n.index > 0 {
-			n.pg.latched, n.pg.set = true, conninfo{upstream: 0}
+			n.pg.latched, n.pg.set = true, conninfo{upstream: n.found}
 		}
 		n.pg.start()
 		w.after(between(shape, 500*time.Millisecond, 900*time.Millisecond), n.startSidecar)
@@ -81,6 +81,15 @@ func newNode(w *world, i int, shape *rand.Rand) *node {
 		n.site, n.noSync = []string{"", "north", "south"}[tags.IntN(3)], i > 2 && chance(tags, 0.5)
 	}
 	n.skew = time.Duration(i-1) * 1500 * time.Millisecond
+	n.found = 0
+	if cascades := rand.New(rand.NewPCG(w.story.Seed, uint64(300+i))); w.story.Shape.Cascades && i > 1 && chance(cascades, 0.6) {
+		up := 1 + cascades.IntN(w.story.Shape.Members-1) // itself: none
+		if up < i && chance(cascades, 0.5) {
+			n.found = up
+		} else if up != i {
+			n.follow = fmt.Sprintf("node%d", up+1) // circles too
+		}
+	}
 	n.pg = &postgres{n: n, r: n.r, set: nowhere, active: nowhere, term: 1}
 	return n
 }
@@ -95,6 +104,7 @@ type Shape struct {
 	Failsafe bool
 	Benign   bool // only faults that are no reason for a failover
 	Tags     bool // some members have a site, or are tagged no_sync
+	Cascades bool // some standbys follow another, as found or as configured
 }
 
 func policyOf(s Shape) watchdog.Policy {

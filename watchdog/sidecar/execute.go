@@ -1,6 +1,7 @@
 package sidecar
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"time"
@@ -30,6 +31,7 @@ func (s *Sidecar) admit(a watchdog.Admission) error {
 		first = k.Admission.SystemID == ""
 		a.Promised, a.Held = max(a.Promised, k.Admission.Promised), max(a.Held, k.Admission.Held)
 		a.Advance = k.Admission.Advance // its own operations write it
+		a.Follow = cmp.Or(a.Follow, k.Admission.Follow)
 		k.Admission = a
 	})
 	if err != nil {

@@ -11,15 +11,32 @@ import (
 
 // heartbeat tells the primary's sidecar of ourselves, over one kept connection, and notes what it answers.
 func (s *Sidecar) heartbeat(ctx context.Context) {
+	s.heartbeatTo(ctx, func(st *state) (name, api string) {
+		if c := st.cluster; c != nil && c.Record != nil && c.Record.Primary != s.options.Identity.Name {
+			return c.Record.Primary, c.Members[c.Record.Primary].API
+		}
+		return "", ""
+	})
+}
+
+// heartbeatUpstream does so to the standby that our server is to follow, on its own: neither waits for the other.
+func (s *Sidecar) heartbeatUpstream(ctx context.Context) {
+	s.heartbeatTo(ctx, func(st *state) (name, api string) {
+		if up, wished := st.view.Wished(); wished {
+			return up.Name, up.API
+		}
+		return "", ""
+	})
+}
+
+func (s *Sidecar) heartbeatTo(ctx context.Context, whom func(*state) (name, api string)) {
 	for ctx.Err() == nil {
 		var api, name string
 		var period, budget time.Duration
 		var self watchdog.Member
 		s.with(func(st *state) {
 			period, budget = s.policy().Heartbeat.D(), s.policy().Detection.D()/2
-			if c := st.cluster; c != nil && c.Record != nil && c.Record.Primary != s.options.Identity.Name {
-				name, api = c.Record.Primary, c.Members[c.Record.Primary].API
-			}
+			name, api = whom(st)
 			self = s.self()
 		})
 		if api != "" {

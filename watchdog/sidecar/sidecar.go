@@ -101,7 +101,7 @@ func (s *Sidecar) Run(ctx context.Context) error {
 	defer s.tasks.Wait()
 	defer cancel()
 	s.takeBack(ctx)
-	for _, run := range []func(context.Context){s.watch, s.read, s.observe, s.knock, s.probeStorage, s.renew, s.watchGuard, s.heartbeat, s.knockPrimary, s.rehearse} {
+	for _, run := range []func(context.Context){s.watch, s.read, s.observe, s.knock, s.probeStorage, s.renew, s.watchGuard, s.heartbeat, s.heartbeatUpstream, s.knockPrimary, s.rehearse} {
 		s.tasks.Go(func() { run(ctx) })
 	}
 	return s.loop(ctx)

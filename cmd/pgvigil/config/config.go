@@ -24,6 +24,7 @@ type Config struct {
 	Priority   int                `yaml:"priority"`
 	NoFailover bool               `yaml:"no_failover"`
 	NoSync     bool               `yaml:"no_sync"`
+	Follow     string             `yaml:"follow"`
 	Policy     Policy             `yaml:"policy"`
 	Alerts     []sink.Config      `yaml:"alerts"`
 	Hooks      hook.Config        `yaml:"hooks"`

@@ -94,6 +94,13 @@ func (c *Config) memberComplaints() (complaints []error) {
 	if c.Site == watchdog.SiteOfPrimary || c.Site == watchdog.SiteNone {
 		add(c.complain("site", "%q means something else in policy.prefer_site: give the site another name", c.Site))
 	}
+	switch {
+	case c.Follow == "":
+	case c.Follow == c.Name:
+		add(c.complain("follow", "%q is this member itself: give another's name, or primary", c.Follow))
+	case !memberName.MatchString(c.Follow):
+		add(c.complain("follow", "%q is no member's name: give one, or primary", c.Follow))
+	}
 	if c.Postgres.Address == "" {
 		add(c.missing("postgres.address", "host:port at which members and clients reach this PostgreSQL"))
 	} else if host, _, err := hostPort(c.Postgres.Address); err != nil {
@@ -231,6 +238,6 @@ func wildcard(host string) bool {
 func (c *Config) Identity() watchdog.Identity {
 	return watchdog.Identity{
 		Name: c.Name, Address: c.Postgres.Address, API: c.API.Advertise, Priority: c.Priority, Site: c.Site,
-		NoFailover: c.NoFailover, NoSync: c.NoSync, Replication: c.Postgres.Replication,
+		NoFailover: c.NoFailover, NoSync: c.NoSync, Follow: c.Follow, Replication: c.Postgres.Replication,
 	}
 }

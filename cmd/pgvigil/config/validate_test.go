@@ -66,6 +66,8 @@ func TestValidation(t *testing.T) {
 		{"a start command alone", "POSTGRES_START_COMMAND=true", "give both postgres.start_command and postgres.stop_command"},
 		{"a priority beyond the last", "PRIORITY=1001", "PGVIGIL_PRIORITY: priority: 1001: give 0 to 1000"},
 		{"a site with a name that means something else", "SITE=primary", `site: "primary" means something else in policy.prefer_site`},
+		{"a member that follows itself", "FOLLOW=node1", `follow: "node1" is this member itself`},
+		{"a follow that is no name", "FOLLOW=10.0.0.1:5432", `follow: "10.0.0.1:5432" is no member's name`},
 		{"a level that is none", "LOG_LEVEL=loud", "PGVIGIL_LOG_LEVEL: log.level"},
 		{"a format that is none", "LOG_FORMAT=xml", "give text or json"},
 		{"a policy with which two primaries could live", "POLICY_FENCE_DEADLINE=4.9s", "PGVIGIL_POLICY_FENCE_DEADLINE: policy.fence_deadline: policy would let two primaries live at once"},
