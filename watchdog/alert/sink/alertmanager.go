@@ -62,7 +62,11 @@ func toPost(a alert.Alert, now time.Time) (all []posted) {
 		if least := over.Since.Add(leastStanding); least.After(ends) {
 			ends = least
 		}
-		all = append(all, posted{Labels: over.Labels, Annotations: annotations, StartsAt: over.Since, EndsAt: ends})
+		// Of two posts that overlap, Alertmanager keeps the later end, which is the firing one's as long as this is not over. What
+		// ended before the incident began overlaps with neither, and takes the place of the one for the other.
+		before := over.Since.Add(-time.Second)
+		all = append(all, posted{Labels: over.Labels, Annotations: annotations, StartsAt: before, EndsAt: before},
+			posted{Labels: over.Labels, Annotations: annotations, StartsAt: over.Since, EndsAt: ends})
 	}
 	if a.Status == alert.Resolved {
 		return all

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -31,10 +32,10 @@ func TestHowLongAlertsStandInAlertmanager(t *testing.T) {
 		{"a notice", alert.Test("main", "node1", now), noticeStands},
 	} {
 		all := toPost(test.alert, now)
-		if len(all) != 1 {
+		if posts := map[alert.Status]int{alert.Resolved: 2}[test.alert.Status]; len(all) != max(posts, 1) {
 			t.Fatalf("%s: %+v", test.name, all)
 		}
-		if stands := all[0].EndsAt.Sub(now); stands < test.stands-time.Minute || stands > test.stands+time.Minute {
+		if stands := all[len(all)-1].EndsAt.Sub(now); stands < test.stands-time.Minute || stands > test.stands+time.Minute {
 			t.Errorf("%s: stands for %s, want %s", test.name, stands, test.stands)
 		}
 	}
@@ -48,10 +49,10 @@ func TestAlertmanagerIsToldInItsOwnWords(t *testing.T) {
 		}
 		r := <-got
 		var all []posted
-		if err := json.Unmarshal(r.body, &all); err != nil || len(all) != 1 || r.path != "/api/v2/alerts" || r.Get("Authorization") != "Bearer token" {
+		if err := json.Unmarshal(r.body, &all); err != nil || len(all) != 2 || r.path != "/api/v2/alerts" || r.Get("Authorization") != "Bearer token" {
 			t.Fatalf("%s %s: %v", r.path, r.body, err)
 		}
-		if a := all[0]; a.Labels["kind"] != "hand-over" || a.Labels["alertname"] != "PgvigilHandOver" || a.Annotations["summary"] != "[RESOLVED] main: node2 accepts writes" {
+		if a := all[1]; a.Labels["kind"] != "hand-over" || a.Labels["alertname"] != "PgvigilHandOver" || a.Annotations["summary"] != "[RESOLVED] main: node2 accepts writes" {
 			t.Errorf("%+v", a)
 		}
 	}
@@ -127,5 +128,35 @@ func TestTheRealAlertmanager(t *testing.T) {
 		case <-time.After(30 * time.Second):
 			t.Fatalf("it does not tell that the alert is %s", step.status)
 		}
+	}
+}
+
+// A failover that is over at once is so in the real one, too, and stands just long enough to be told.
+func TestTheRealAlertmanagerEndsAShortIncident(t *testing.T) {
+	address, told := startAlertmanager(t)
+	for _, a := range []alert.Alert{fired(0), resolved(0), resolved(0)} {
+		if err := deliver(t, Config{Type: "alertmanager", URL: address}, a); err != nil {
+			t.Fatal(err)
+		}
+	}
+	select {
+	case r := <-told:
+		if !strings.Contains(string(r.body), `"status":"firing"`) {
+			t.Errorf("it tells %s", r.body)
+		}
+	case <-time.After(30 * time.Second):
+		t.Error("it tells nothing")
+	}
+	answer, err := http.Get(address + "/api/v2/alerts")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	var held []posted
+	if err := json.NewDecoder(answer.Body).Decode(&held); err != nil || len(held) != 1 {
+		t.Fatalf("it holds %+v, %v", held, err)
+	}
+	if stands := held[0].EndsAt.Sub(held[0].StartsAt); stands < leastStanding-time.Second || stands > leastStanding+time.Second {
+		t.Errorf("it stands for %s, want %s", stands, leastStanding)
 	}
 }

@@ -185,7 +185,7 @@ func TestAnAlertThatResolvesAndIsNoResolve(t *testing.T) {
 	if _, left := service.open["main/2/hand-over"]; err != nil || left || len(service.open) != 1 {
 		t.Errorf("%v: open are %v", err, service.open)
 	}
-	if all := toPost(a, time.Now()); len(all) != 2 || all[0].Labels["kind"] != "hand-over" || all[1].Labels["kind"] != "undelivered" {
+	if all := toPost(a, time.Now()); len(all) != 3 || all[1].Labels["kind"] != "hand-over" || all[2].Labels["kind"] != "undelivered" {
 		t.Errorf("Alertmanager is sent %+v", all)
 	}
 }
