@@ -1,0 +1,2 @@
+// Package deploy checks what lies under deploy/ with the programs that it is for.
+package deploy
