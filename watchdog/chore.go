@@ -7,12 +7,14 @@ import (
 	"time"
 )
 
-// Chores are operations on one member, which that member's own sidecar carries out: restart, reload, reinit. The restart of
+// Chores are operations on one member, which that member's own sidecar carries out: restart, reload, reinit, and to leave the
+// cluster, whose list of members only the primary's sidecar changes. The restart of
 // the primary is a hand-over: a server becomes writable by adoption or promotion only, and never again on the same timeline.
 
 // chores says by which action a sidecar does what is asked of a standby.
 var chores = map[OperationKind]ActionKind{
 	OperationRestart: ActRestart, OperationReload: ActReload, OperationReinit: ActClone,
+	OperationRemove: ActLeave,
 }
 
 // leaveWait bounds the wait until the primary has taken a member out of the voters.
@@ -25,11 +27,11 @@ func askChore(c Cluster, o Operation) error {
 	switch {
 	case !alive && !slices.Contains(r.Members, o.Member):
 		return fmt.Errorf("%s is no member: there are %s", o.Member, strings.Join(r.Members, ", "))
-	case !alive:
+	case !alive && o.Kind != OperationRemove:
 		return fmt.Errorf("the sidecar of %s is not there to carry it out", o.Member)
-	case o.Kind == OperationReinit && o.Member == r.Primary:
-		return fmt.Errorf("%s is the primary: its data is what the others are copies of; hand over first", o.Member)
-	case o.Kind == OperationReinit:
+	case o.Kind.leaves() && o.Member == r.Primary:
+		return fmt.Errorf("%s is the primary: hand over first (pgvigil switchover)", o.Member)
+	case o.Kind.leaves():
 		return mayLeave(*r, o.Member)
 	}
 	return nil
@@ -48,9 +50,12 @@ func mayLeave(r Record, name string) error {
 	return nil
 }
 
+// leaves says whether the member that it is about is to be no voter.
+func (k OperationKind) leaves() bool { return k == OperationReinit || k == OperationRemove }
+
 // leaving is the member that is to be no voter, by an operator's wish.
 func (r Record) leaving() string {
-	if o := r.Operation; o != nil && o.Term == r.Term && o.Kind == OperationReinit {
+	if o := r.Operation; o != nil && o.Term == r.Term && o.Kind.leaves() {
 		return o.Member
 	}
 	return ""
@@ -96,12 +101,12 @@ func (v View) chore(m Memory) (Decision, bool) {
 		return failed(fmt.Sprintf("not done, or not streaming again, within %s", o.Deadline.D()))
 	case m.Chored:
 		return Decision{}, false
-	case o.Kind == OperationReinit && r.Durability.Has(v.Me.Name):
+	case o.Kind.leaves() && r.Durability.Has(v.Me.Name):
 		if v.Now.Since(m.AskedSince) > leaveWait {
 			return failed("the primary does not do without it as a voter")
 		}
 		return v.wait(ReasonChore, "waiting until it is no voter any more"), true
-	case !known && kind != ActReload:
+	case !known && kind != ActReload && kind != ActLeave:
 		return v.wait(ReasonUpstreamUnknown, r.Primary+" has no live sidecar: its address is not known"), true
 	}
 	return v.toward(kind, ReasonChore, fmt.Sprintf("%s, as %s asked", o.Kind, o.By), up), true
@@ -138,13 +143,38 @@ func (v View) chorePrimary(o Operation, m Memory) Decision {
 	return d
 }
 
+// removal takes a member off the list, our server being the primary, once its sidecar has left or is gone. Until then, and as
+// long as it is a voter, we go on as ever.
+func (v View) removal(o Operation, m Memory) (Decision, bool) {
+	r := v.Cluster.Record
+	_, alive := v.Cluster.Members[o.Member]
+	switch {
+	case (alive || r.Durability.Has(o.Member)) && o.Deadline != 0 && v.Now.Since(m.AskedSince) > o.Deadline.D():
+		return v.end(ReasonOperationFailed, fmt.Sprintf("remove of %s: it has not left, or is needed as a voter, after %s", o.Member, o.Deadline.D())), true
+	case alive || r.Durability.Has(o.Member) || r.Next != nil:
+		return Decision{}, false
+	}
+	message := fmt.Sprintf("remove of %s: done; the members are %s now", o.Member, strings.Join(without(r.Members, []string{o.Member}), ", "))
+	change := endChange(v, ReasonOperationDone, message)
+	change.Record.Members = without(r.Members, []string{o.Member})
+	change.If.PrimaryTermRev = rev(v.Trust.Rev)
+	d := v.wait(ReasonOperationDone, message)
+	d.Actions = []Action{v.apply(change)}
+	return d, true
+}
+
+// LeaveChange takes our own keys away.
+func LeaveChange(me Identity) Change {
+	return Change{WithdrawnBy: me.Name, Resign: me.CampaignKey != ""}
+}
+
 // abandoned says that nobody is left to carry the operation out: the leader ends it.
 func (v View) abandoned(m Memory) (why string) {
 	o := v.Cluster.Record.Operation
 	if o == nil || o.Member == "" || v.Cluster.Record.Phase != PhaseNormal {
 		return ""
 	}
-	if _, alive := v.Cluster.Members[o.Member]; !alive {
+	if _, alive := v.Cluster.Members[o.Member]; !alive && o.Kind != OperationRemove {
 		return "the sidecar of " + o.Member + " is gone"
 	}
 	if o.Deadline != 0 && v.Now.Since(m.AskedSince) > o.Deadline.D()+v.Policy.TTL.D() {

@@ -48,6 +48,8 @@ const (
 	ActRestart ActionKind = "restart"
 	// ActReload has the server read its settings anew.
 	ActReload ActionKind = "reload"
+	// ActLeave notes on our own disk that we belong to no cluster any more, takes our keys away and ends the sidecar.
+	ActLeave ActionKind = "leave"
 	// ActClone copies Upstream beside and swaps.
 	ActClone ActionKind = "clone"
 )

@@ -38,6 +38,7 @@ const (
 	OperationRestart    OperationKind = "restart"  // of Member's server
 	OperationReload     OperationKind = "reload"   // of Member's settings
 	OperationReinit     OperationKind = "reinit"   // Member, a standby, is cloned anew
+	OperationRemove     OperationKind = "remove"   // Member leaves the cluster, or is forgotten
 )
 
 // Obstacle is something that speaks against an operation, and that the operator may choose to ignore by its name.
@@ -166,6 +167,8 @@ func (v View) operate(o Operation, m Memory) (Decision, bool) {
 		return Decision{}, false // etcd is not there to hand over by
 	case o.Member == v.Me.Name && (o.Kind == OperationRestart || o.Kind == OperationReload):
 		return v.chorePrimary(o, m), true
+	case o.Kind == OperationRemove:
+		return v.removal(o, m)
 	case o.Member != "" && o.Member != v.Me.Name:
 		return Decision{}, false // its own sidecar carries it out
 	case o.Kind != OperationSwitchover:

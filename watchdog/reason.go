@@ -40,6 +40,7 @@ const (
 	ReasonNameInUse      Reason = "name-in-use"               // (F65)
 	ReasonForeignSystem  Reason = "foreign-system-identifier" // (F65)
 	ReasonTwoPrimaries   Reason = "two-primaries"             //
+	ReasonRemoved        Reason = "removed"                   // an operator removed this member from the cluster
 	ReasonServerDownHere Reason = "server-down-before-join"   //
 
 	// Acting.

@@ -75,6 +75,28 @@ func reinitCommand() *cli.Command {
 	})
 }
 
+func removeCommand() *cli.Command {
+	return operatorCommand(&cli.Command{
+		Name:      "remove",
+		Usage:     "take a standby out of the cluster for good",
+		ArgsUsage: "MEMBER",
+		Description: "Its sidecar, if it runs, ends and does not start again; PostgreSQL is left as it is. One that is gone is forgotten.\n" +
+			"A voter is taken out of the voters first. Replication slots are yours to drop.",
+		Flags: []cli.Flag{yesFlag(), &cli.DurationFlag{Name: "timeout", Value: choreDeadline, Usage: "it must have left in so long"}},
+	}, func(c *cli.Context, o *operator) error {
+		name, err := oneMember(c)
+		if err != nil {
+			return err
+		}
+		if err := o.confirm(fmt.Sprintf("Remove %s from %s?", name, o.cfg.Cluster), c.Bool("yes")); err != nil {
+			return err
+		}
+		return o.each(c.Context, []string{name}, func(name string) watchdog.Operation {
+			return newChore(watchdog.OperationRemove, name, c.Duration("timeout"))
+		})
+	})
+}
+
 func newChore(kind watchdog.OperationKind, member string, deadline time.Duration) watchdog.Operation {
 	op := newOperation(kind)
 	op.Member, op.Deadline = member, watchdog.Duration(deadline)

@@ -36,7 +36,7 @@ func TestHowAChoreEnded(t *testing.T) {
 func TestChoresAskedWrongly(t *testing.T) {
 	for _, line := range []string{
 		"restart", "restart --rolling node1", "restart --role standby --rolling", "restart --timeout 0s node1", "restart node1 --yes",
-		"reinit", "reinit node1 node2", "reload node1 node2",
+		"reinit", "remove", "reinit node1 node2", "reload node1 node2",
 	} {
 		var out strings.Builder
 		args := append([]string{"pgvigil"}, strings.Fields(line)...)

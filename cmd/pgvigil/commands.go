@@ -18,6 +18,7 @@ func commands() []*cli.Command {
 		restartCommand(),
 		reloadCommand(),
 		reinitCommand(),
+		removeCommand(),
 		pauseCommand(),
 		resumeCommand(),
 		configCommand(),

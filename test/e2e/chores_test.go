@@ -140,3 +140,38 @@ func TestSidecarKilledInARestart(t *testing.T) {
 		})
 	}
 }
+
+// A voter is removed: it is no voter and no member any more, its server goes on, and its sidecar has ended.
+func TestRemove(t *testing.T) {
+	c := quorum(t, 3)
+	standbys := c.standbys()
+	c.voters(1, standbys...)
+	if said, err := c.Command("remove", "--yes", c.primary.Name); err == nil || !strings.Contains(said, "is the primary") {
+		t.Errorf("the primary: %s", said)
+	}
+	c.said("remove", "--yes", standbys[0].Name)
+	c.voters(1, standbys[1])
+	<-standbys[0].Sidecar().Exited()
+	if said := c.status(); strings.Contains(said, standbys[0].Name) || standbys[0].Ask(c.ctx, "SELECT pg_is_in_recovery()") != "true" {
+		t.Errorf("status shows it, or its server is gone: %s", said)
+	}
+	if said, err := c.Command("remove", "--yes", standbys[1].Name); err == nil || !strings.Contains(said, "is a voter") {
+		t.Errorf("the last voter: %s", said)
+	}
+	c.undisturbed(rest)
+}
+
+// One that is gone for good is forgotten, and joins again if it comes back.
+func TestRemoveOfOneThatIsGone(t *testing.T) {
+	c := whole(t)
+	gone := c.standbys()[0]
+	c.away(gone)
+	c.must(c.Until(c.ctx, "its lease has ended", soon, func() bool { return len(c.keys().Members) == 2 }))
+	c.said("remove", "--yes", gone.Name)
+	if members := c.keys().Record.Members; len(members) != 2 {
+		t.Errorf("members: %v", members)
+	}
+	c.undisturbed(rest)
+	c.must(gone.StartSidecar())
+	c.wholeAgain()
+}

@@ -6,10 +6,10 @@ import (
 	"github.com/pgvigil/pgvigil/watchdog"
 )
 
-// askChore asks something of a standby: a restart, a reload, or to be cloned anew.
+// askChore asks something of a standby: a restart, a reload, to be cloned anew, or to leave the cluster.
 func (w *world) askChore(f Fault) {
-	kinds := []watchdog.OperationKind{watchdog.OperationRestart, watchdog.OperationReload, watchdog.OperationReinit}
-	w.ask(watchdog.Operation{Kind: kinds[f.Other%len(kinds)], Member: w.standby(f).name, Deadline: watchdog.Duration(5 * time.Second)})
+	kinds := []watchdog.OperationKind{watchdog.OperationRestart, watchdog.OperationReload, watchdog.OperationReinit, watchdog.OperationRemove}
+	w.ask(watchdog.Operation{Kind: kinds[(f.Other+f.Node)%len(kinds)], Member: w.standby(f).name, Deadline: watchdog.Duration(5 * time.Second)})
 }
 
 // askRestartOfPrimary asks for a restart of who the record says is primary, by a hand-over or in place.
@@ -20,6 +20,11 @@ func (w *world) askRestartOfPrimary(f Fault) {
 			Deadline: watchdog.Duration(20 * time.Second),
 		})
 	}
+}
+
+// leave takes the member's keys away and ends its sidecar. Somebody starts it again, and it joins.
+func (o *operation) leave() {
+	o.change(watchdog.LeaveChange(o.v.Me), func(int64, outcome) { o.n.crashSidecar(between(o.n.r, time.Second, 8*time.Second)) })
 }
 
 // restart stops a standby and starts it again.

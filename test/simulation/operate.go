@@ -131,6 +131,8 @@ func (n *node) operate(o *operation) {
 		o.start()
 	case watchdog.ActRestart:
 		o.restart()
+	case watchdog.ActLeave:
+		o.leave()
 	case watchdog.ActReload:
 		o.then(5*time.Millisecond, func() { o.land(watchdog.Flight{Done: o.a.Kind, Said: "reloaded"}) })
 	case watchdog.ActRewind:

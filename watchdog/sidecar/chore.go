@@ -41,6 +41,29 @@ func (s *Sidecar) restartNeeded(ctx context.Context, o watchdog.Operation) (bool
 	return true, nil
 }
 
+// leave ends this member. That it belongs to no cluster any more is on its disk first; keys that could not be taken away end
+// with the lease.
+func (s *Sidecar) leave(ctx context.Context, v watchdog.View) error {
+	if err := s.journal.change(func(k *kept) { k.Left = true }); err != nil {
+		return fmt.Errorf("note that this member leaves: %w", err)
+	}
+	s.options.Crash("left")
+	bounded, cancel := context.WithTimeout(ctx, v.Policy.RenewalDeadline.D())
+	defer cancel()
+	if _, err := s.options.Store.Apply(bounded, watchdog.LeaveChange(v.Me)); err != nil {
+		s.log.Warn("our keys end with the lease", "error", err)
+	}
+	s.with(func(st *state) { st.refusal = removed(s.options.StateDir) })
+	signal(s.wake)
+	return nil
+}
+
+// removed refuses to go on, or to start again.
+func removed(stateDir string) *Refusal {
+	return &Refusal{Reason: watchdog.ReasonRemoved, Message: fmt.Sprintf(
+		"this member was removed from its cluster, and its server is left as it is: move %s away to let it join again", stateDir)}
+}
+
 // reload has the server read its settings anew, and keeps what came of it to be told.
 func (s *Sidecar) reload(ctx context.Context, v watchdog.View) error {
 	bounded, cancel := context.WithTimeout(ctx, v.Policy.TTL.D())

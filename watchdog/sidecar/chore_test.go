@@ -2,11 +2,15 @@ package sidecar_test
 
 import (
 	"context"
+	"errors"
+	"log/slog"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/pgvigil/pgvigil/watchdog"
+	"github.com/pgvigil/pgvigil/watchdog/sidecar"
 )
 
 // ask puts an operation into the record, and returns how it ended.
@@ -58,6 +62,38 @@ func TestChoresAreCarriedOutByTheMemberItself(t *testing.T) {
 			defer w.mu.Unlock()
 			return w.nodes["node2"].source() != nil && w.nodes["node3"].source() != nil
 		})
+	})
+}
+
+// A standby that is removed leaves for good; one that is gone is forgotten; and the primary stays.
+func TestRemove(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		remove := watchdog.Operation{ID: "live", Kind: watchdog.OperationRemove, Member: "node2", Deadline: watchdog.Duration(time.Minute)}
+		leaver := w.nodes["node2"]
+		if e := w.ask(remove); e.Reason != watchdog.ReasonOperationDone {
+			t.Fatalf("%+v", e)
+		}
+		var refusal *sidecar.Refusal
+		if err := <-leaver.done; !errors.As(err, &refusal) || refusal.Reason != watchdog.ReasonRemoved {
+			t.Errorf("its sidecar ended by %v", err)
+		}
+		leaver.done <- nil // for halt
+		if _, err := sidecar.New(sidecar.Options{StateDir: leaver.dir, Log: slog.New(slog.DiscardHandler)}); !errors.As(err, &refusal) {
+			t.Errorf("started again: %v", err)
+		}
+		if c := w.read(); slices.Contains(c.Record.Members, "node2") || c.Members["node2"].Name != "" || leaver.pid == 0 {
+			t.Errorf("members %v, keys %v, its server %d", c.Record.Members, c.Members, leaver.pid)
+		}
+		w.nodes["node3"].halt()
+		w.until("its lease has ended", time.Minute, func(c watchdog.Cluster) bool { return c.Members["node3"].Name == "" })
+		remove.ID, remove.Member = "gone", "node3"
+		if e := w.ask(remove); e.Reason != watchdog.ReasonOperationDone || len(w.read().Record.Members) != 1 {
+			t.Errorf("%+v: %v", e, w.read().Record.Members)
+		}
+		remove.Member = "node1"
+		if _, err := watchdog.AskChange(w.read(), remove); err == nil {
+			t.Error("the primary may be removed")
+		}
 	})
 }
 

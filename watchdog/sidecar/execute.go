@@ -240,6 +240,8 @@ func (s *Sidecar) operate(ctx context.Context, v watchdog.View, d watchdog.Decis
 		return pg.Latch(ctx)
 	case watchdog.ActRestart:
 		return s.restart(ctx, v, a)
+	case watchdog.ActLeave:
+		return s.leave(ctx, v)
 	case watchdog.ActReload:
 		return s.reload(ctx, v)
 	case watchdog.ActRepoint:

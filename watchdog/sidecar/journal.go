@@ -31,6 +31,7 @@ type kept struct {
 	TailLeft    watchdog.Term      `json:"tail_left,omitempty"` // the last term that we went on in without the whole tail
 	Abstain     watchdog.Instant   `json:"abstain,omitempty"`   // until then we take no part in elections, by the clock of AbstainBoot
 	AbstainBoot string             `json:"abstain_boot,omitempty"`
+	Left        bool               `json:"left,omitempty"` // removed from the cluster by an operator
 }
 
 // openJournal reads the member's state or begins a new one, and makes sure that no other sidecar uses it.
@@ -52,6 +53,9 @@ func openJournal(dir string) (*journal, error) {
 		if err = json.Unmarshal(data, &j.kept); err != nil || j.kept.Incarnation == "" {
 			err = fmt.Errorf("state file %s cannot be read (%v): restore it, or move it away to join the cluster as a new member", j.path, err)
 		}
+	}
+	if err == nil && j.kept.Left {
+		err = removed(dir)
 	}
 	if err != nil {
 		lock.Close()
