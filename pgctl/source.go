@@ -93,9 +93,15 @@ func (s source) connect(ctx context.Context) (*pgx.Conn, error) {
 	return pgx.ConnectConfig(ctx, config)
 }
 
-// replicate opens a physical replication connection to the source.
+// replicate opens a physical replication connection to the source. The server ignores the database's name; a password file is
+// searched for "replication", as a receiver does.
 func (s source) replicate(ctx context.Context) (*pgconn.PgConn, error) {
-	config, err := pgconn.ParseConfig(s.conninfo)
+	c, err := parseConninfo(s.conninfo)
+	if err != nil {
+		return nil, err
+	}
+	c.set("dbname", "replication")
+	config, err := pgconn.ParseConfig(c.String())
 	if err != nil {
 		return nil, err
 	}

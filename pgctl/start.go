@@ -144,19 +144,32 @@ func (in *Instance) permits(s settings) error {
 
 // removeTriggers removes every file that would promote the server as soon as it starts (F61).
 func (in *Instance) removeTriggers(s settings) error {
-	names := []string{"promote", "fallback_promote", "recovery.signal"}
-	if trigger, err := in.triggerFile(s); err != nil {
+	paths, err := in.triggers(s)
+	if err != nil {
 		return err
-	} else if trigger != "" {
-		names = append(names, trigger)
 	}
-	for _, name := range names {
-		path := beside(filepath.Join(in.config.DataDir, "x"), name)
+	for _, path := range paths {
 		if err := in.removeFile(path); err != nil {
 			return fmt.Errorf("%w: remove %s by hand: %w", ErrUnwritableTrigger, path, err)
 		}
 	}
 	return nil
+}
+
+// triggers are the paths at which a file would promote the server as soon as it starts.
+func (in *Instance) triggers(s settings) ([]string, error) {
+	names := []string{"promote", "fallback_promote", "recovery.signal"}
+	trigger, err := in.triggerFile(s)
+	if err != nil {
+		return nil, err
+	}
+	if trigger != "" {
+		names = append(names, trigger)
+	}
+	for i, name := range names {
+		names[i] = beside(filepath.Join(in.config.DataDir, "x"), name)
+	}
+	return names, nil
 }
 
 // triggerFile returns the trigger file that the server is configured with, empty if none.

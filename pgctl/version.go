@@ -55,6 +55,10 @@ type version struct {
 	pendingRestart  bool // pg_settings.pending_restart and pg_file_settings exist
 	sendersBound    bool // a standby's max_wal_senders must not be lower than the primary's
 	workersBound    bool // … and its max_worker_processes
+	archiverView    bool // pg_stat_archiver exists
+	hbaRules        bool // pg_hba_file_rules exists
+	slotFailover    bool // logical slots can be synchronised to standbys
+	showsReplicas   bool // SHOW is answered on a replication connection
 
 	// WAL.
 	walRecords      bool // records carry a CRC-32C, and can be followed here to the last whole one
@@ -98,7 +102,9 @@ var versions = table(
 	step{"9.3", 90300, func(v *version) {
 		v.fallbackFile, v.lockTimeout, v.socketSetting = true, true, "unix_socket_directories"
 	}},
-	step{"9.4", 90400, func(v *version) { v.slots, v.activityXmin, v.workersBound = true, "backend_xmin", true }},
+	step{"9.4", 90400, func(v *version) {
+		v.slots, v.activityXmin, v.workersBound, v.archiverView = true, "backend_xmin", true, true
+	}},
 	step{"9.5", 90500, func(v *version) { v.rewind, v.walRecords, v.pendingRestart = true, true, true }},
 	step{"9.6", 90600, func(v *version) {
 		v.receiverView, v.receiverFlush, v.controlSQL = true, "received_lsn", true
@@ -106,7 +112,7 @@ var versions = table(
 	}},
 	step{"10", 100000, func(v *version) {
 		v.walDir, v.quorumNames, v.waitsShutdownStatus = "pg_wal", true, true
-		v.startupActivity = true
+		v.startupActivity, v.hbaRules, v.showsReplicas = true, true, true
 		v.receiveLSN, v.replayLSN = "pg_last_wal_receive_lsn", "pg_last_wal_replay_lsn"
 		v.flushLSN, v.walFileName, v.switchFunction = "pg_current_wal_flush_lsn", "pg_walfile_name", "pg_switch_wal"
 		v.pausedFunction, v.pauseFunction, v.resumeFunction = "pg_is_wal_replay_paused", "pg_wal_replay_pause", "pg_wal_replay_resume"
@@ -131,7 +137,7 @@ var versions = table(
 	step{"16", 160000, func(v *version) {
 		v.triggerSetting, v.triggerBars, v.rewindNeedsCheck = "", "promote_trigger_file", false
 	}},
-	step{"17", 170000, func(*version) {}},
+	step{"17", 170000, func(v *version) { v.slotFailover = true }},
 	step{"18", 180000, func(*version) {}},
 )
 

@@ -94,6 +94,8 @@ const (
 	ReasonProd             Reason = "prod"             //
 	ReasonPromoted         Reason = "promoted"         // the term is settled
 	ReasonSettled          Reason = "settled"          //
+	ReasonFound            Reason = "found"            // a check has found something new
+	ReasonMended           Reason = "mended"           // … and nothing new, but something is no longer so
 	ReasonAlertRefused     Reason = "alert-refused"    // its receiver has refused an alert again and again
 	ReasonAlertsLost       Reason = "alerts-lost"      // events were removed before a receiver had them
 )

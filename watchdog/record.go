@@ -172,12 +172,13 @@ const (
 	EventPossible    EventKind = "lost-range"  // WAL that was or may be lost, as a range
 	EventProblem     EventKind = "problem"     // something needs a person
 	EventUndelivered EventKind = "undelivered" // an alert never reached a receiver
+	EventFinding     EventKind = "finding"     // what would make a failover or a rejoin fail was found, or mended
 )
 
 // EventKinds lists them.
 func EventKinds() []EventKind {
 	return []EventKind{
 		EventAdopted, EventRestored, EventMembers, EventHandOver, EventSurrender, EventElection, EventNamed, EventTaken, EventPromoted,
-		EventDurability, EventOperation, EventPaused, EventResumed, EventPolicy, EventRejoined, EventPossible, EventProblem, EventUndelivered,
+		EventDurability, EventOperation, EventPaused, EventResumed, EventPolicy, EventRejoined, EventPossible, EventProblem, EventUndelivered, EventFinding,
 	}
 }
