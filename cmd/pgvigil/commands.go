@@ -13,6 +13,7 @@ func commands() []*cli.Command {
 		eventsCommand(),
 		historyCommand(),
 		explainCommand(),
+		checkCommand(),
 		switchoverCommand(),
 		failoverCommand(),
 		restartCommand(),

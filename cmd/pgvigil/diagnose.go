@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/pgvigil/pgvigil/watchdog"
+	"github.com/pgvigil/pgvigil/watchdog/check"
 )
 
 // health is how a cluster is, in one word.
@@ -151,6 +152,9 @@ func memberProblems(r report, row memberRow) (found []problem) {
 	add := func(what, do string) { found = append(found, problem{degraded, row.Name, what, do}) }
 	if row.Problem != "" {
 		add(row.Name+": "+row.Problem, "")
+	}
+	if f := worstFinding(row.Check); f != nil && f.Severity == check.Error {
+		add(fmt.Sprintf("check on %s: %s", row.Name, f.What), f.Mend+"; pgvigil check tells all")
 	}
 	switch {
 	case !row.Live && !row.Registered:

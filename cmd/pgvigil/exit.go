@@ -19,6 +19,8 @@ const (
 	exitPostgres = 5
 	exitRefused  = 6
 	exitNotFound = 7
+	exitWarnings = 8
+	exitErrors   = 9
 )
 
 var exitCodes = []struct {
@@ -33,6 +35,8 @@ var exitCodes = []struct {
 	{exitPostgres, "PostgreSQL: no data directory, wrong password, programs not found, ..."},
 	{exitRefused, "refused by the cluster: name in use, another system identifier, two primaries"},
 	{exitNotFound, "there is no such cluster"},
+	{exitWarnings, "check has found something that is a warning, and nothing worse"},
+	{exitErrors, "check has found something that makes a failover or a rejoin fail"},
 }
 
 func exitCodeHelp() string {

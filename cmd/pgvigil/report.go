@@ -7,6 +7,7 @@ import (
 
 	"github.com/pgvigil/pgvigil/watchdog"
 	"github.com/pgvigil/pgvigil/watchdog/api"
+	"github.com/pgvigil/pgvigil/watchdog/check"
 )
 
 // live is what came of asking a member's sidecar.
@@ -69,6 +70,8 @@ type memberRow struct {
 	paused    bool
 	failsafe  bool // etcd is lost, and the others let it go on
 
+	Check *check.Report `json:"check,omitempty"` // what it last found
+
 	lowCommits []string
 	sinks      []api.SinkStatus
 	decision   api.DecisionStatus
@@ -117,6 +120,7 @@ func newRow(name string, m watchdog.Member, l live) memberRow {
 		row.Live, row.Writable, row.TrustLeftMS = true, s.Writable, s.TrustLeftMS
 		row.LagBytes, row.LagSeconds = s.Server.LagBytes, s.Server.LagSeconds
 		row.guardless, row.failsafe, row.lowCommits = !s.GuardReady, s.Failsafe, s.Server.LowCommits
+		row.Check = s.Check
 		row.paused, row.decision, row.sinks = s.Server.ReplayPaused, s.Decision, s.Alerts
 	}
 	row.Role, row.Timeline, row.Received, row.Replayed = m.Role, m.Timeline, m.Received, m.Replayed

@@ -123,6 +123,8 @@ func runMember(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
+	rounds := openPatrol(cfg, store, server, log)
+	options.Checked = rounds.Report
 	notifier, err := openAlerts(cfg, store, member, log)
 	if err != nil {
 		return fail(exitConfig, err)
@@ -137,6 +139,7 @@ func runMember(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 	log.Info("sidecar starts", "version", buildVersion(), "cluster", cfg.Cluster, "member", cfg.Name, "api", cfg.API.Advertise)
 	group.Go(func() error { return face.Run(ctx) })
 	group.Go(func() error { return member.Run(ctx) })
+	group.Go(func() error { return rounds.Run(ctx, member) })
 	if addresses != nil {
 		group.Go(func() error { return addresses.Run(ctx, member) })
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/pgvigil/pgvigil/watchdog"
+	"github.com/pgvigil/pgvigil/watchdog/check"
 )
 
 // renderStatus writes the report for people.
@@ -68,6 +69,11 @@ func noteOf(r report, row memberRow) string {
 	}
 	if row.NoSync {
 		notes = append(notes, "no_sync")
+	}
+	if row.Check != nil {
+		if n := check.Count(row.Check.Findings, check.Warning); n > 0 {
+			notes = append(notes, fmt.Sprintf("%s of check", counted(n, "warning")))
+		}
 	}
 	if row.RewindReady != "" {
 		notes = append(notes, "no rewind: "+row.RewindReady)

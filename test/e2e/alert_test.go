@@ -128,14 +128,20 @@ func (c *cluster) outboxRead(sinks ...string) {
 }
 
 // owed are the ids of what has happened since the strike.
-func (c *cluster) owed() map[string]watchdog.Event {
+func (c *cluster) owed() map[string]watchdog.Event { return c.happened(c.struck) }
+
+func (c *cluster) happened(since time.Time) map[string]watchdog.Event {
 	c.t.Helper()
 	events, err := c.Store.Events(c.ctx, 100)
 	c.must(err)
 	ids := map[string]watchdog.Event{}
 	for _, e := range events {
-		if e.Time.After(c.struck) {
-			ids[fmt.Sprintf("%s/%d-%d", lab.Name, e.Term, e.Seq)] = e
+		id := fmt.Sprintf("%s/%d-%d", lab.Name, e.Term, e.Seq)
+		if e.Kind == watchdog.EventFinding { // which comes with no change of the record
+			id += fmt.Sprintf("-%d", e.Time.UnixNano())
+		}
+		if e.Time.After(since) {
+			ids[id] = e
 		}
 	}
 	return ids
@@ -207,7 +213,7 @@ func (c *cluster) alertTest(args ...string) (said string, err error) {
 // twice, which is the one that the killed sidecar had under way.
 func (c *cluster) judge(name string, in *inbox) {
 	c.t.Helper()
-	owed := c.owed()
+	owed := c.happened(time.Time{}) // a finding may be older than the strike
 	twice, opened, closed := 0, "", false
 	for id, times := range in.byID() {
 		if _, real := owed[id]; !real {

@@ -112,6 +112,10 @@ func judge(e watchdog.Event) (s Severity, lasts bool) {
 			return Critical, false
 		}
 		return Warning, false
+	case watchdog.EventFinding:
+		if e.Reason == watchdog.ReasonFound && e.Facts["severity"] == "error" {
+			return Warning, false
+		}
 	case watchdog.EventPossible, watchdog.EventProblem:
 		return Critical, false
 	}

@@ -22,6 +22,22 @@ const (
 type Answer struct {
 	Status *Status `json:"status,omitempty"`
 	Error  string  `json:"error,omitempty"` // why it has not answered
+	Clock  Clock   `json:"clock,omitzero"`
+}
+
+// Clock is by how much the member's wall clock is before that of whoever asked, and by how much that may be wrong.
+type Clock struct {
+	Off   time.Duration `json:"off_ns"`
+	Error time.Duration `json:"error_ns"`
+}
+
+// clockOf compares a time that was said between began and ended.
+func clockOf(said, began, ended time.Time) Clock {
+	if said.IsZero() { // by an older pgvigil
+		return Clock{}
+	}
+	half := ended.Sub(began) / 2
+	return Clock{Off: said.Sub(began.Add(half)), Error: half + time.Millisecond}
 }
 
 // NewAsker returns the client for AskMembers. It keeps a connection to each member for a while.
@@ -54,11 +70,13 @@ func askMember(ctx context.Context, client *http.Client, cluster, name, base str
 	if err != nil {
 		return Answer{Error: err.Error()}
 	}
+	began := time.Now()
 	response, err := client.Do(request)
 	if err != nil {
 		return Answer{Error: brief(err)}
 	}
 	defer response.Body.Close()
+	ended := time.Now()
 	var status Status
 	switch err := json.NewDecoder(io.LimitReader(response.Body, maxStatus)).Decode(&status); {
 	case response.StatusCode != http.StatusOK:
@@ -68,7 +86,7 @@ func askMember(ctx context.Context, client *http.Client, cluster, name, base str
 	case status.Cluster != cluster || status.Member.Name != name:
 		return Answer{Error: fmt.Sprintf("member %s of cluster %s answers there", status.Member.Name, status.Cluster)}
 	}
-	return Answer{Status: &status}
+	return Answer{Status: &status, Clock: clockOf(status.Time, began, ended)}
 }
 
 // brief takes the method and URL off an HTTP client's error: they are said beside it.

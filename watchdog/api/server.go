@@ -13,6 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/pgvigil/pgvigil/watchdog/alert"
+	"github.com/pgvigil/pgvigil/watchdog/check"
 )
 
 // Options is what a Server or Peers is made of.
@@ -25,9 +26,10 @@ type Options struct {
 	Alerts  func() []alert.SinkStatus // Server: how each sink fares; nil: there are none
 	Lag     *Lag                      // fed by the heartbeats both ways; nil: lag is known in bytes alone
 
-	Operators Operators   // Server
-	TLSListen string      // Server: host:port at which everything is served by TLS too; empty: nowhere
-	TLS       *tls.Config // Server: with TLSListen
+	Checked   func() check.Report // Server: what the member last found; nil: it does not look
+	Operators Operators           // Server
+	TLSListen string              // Server: host:port at which everything is served by TLS too; empty: nowhere
+	TLS       *tls.Config         // Server: with TLSListen
 }
 
 // HeaderCluster names the cluster that is meant: a member of another refuses.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/pgvigil/pgvigil/watchdog"
 	"github.com/pgvigil/pgvigil/watchdog/alert"
+	"github.com/pgvigil/pgvigil/watchdog/check"
 )
 
 // Status is the answer to GET /status: what this sidecar knows and thinks just now. Fields are added, never renamed.
@@ -30,6 +31,8 @@ type Status struct {
 	Alerts      []SinkStatus       `json:"alerts,omitempty"`
 	Garbage     map[string]string  `json:"unreadable_keys,omitempty"`
 	Admitted    watchdog.Admission `json:"admitted"`
+	Check       *check.Report      `json:"check,omitempty"` // what would make a failover or a rejoin fail, as it was last looked for
+	Time        time.Time          `json:"time"`            // by the member's wall clock
 }
 
 // ServerStatus is the PostgreSQL beside the sidecar.
@@ -124,7 +127,13 @@ func sinks(all []alert.SinkStatus, now time.Time) (shown []SinkStatus) {
 }
 
 func (s *Server) status(w http.ResponseWriter, _ *http.Request) {
-	answer(w, http.StatusOK, statusOf(s.source.Snapshot(), s.options))
+	status := statusOf(s.source.Snapshot(), s.options)
+	status.Time = time.Now()
+	if s.options.Checked != nil {
+		report := s.options.Checked()
+		status.Check = &report
+	}
+	answer(w, http.StatusOK, status)
 }
 
 func statusOf(s Snapshot, options Options) Status {
