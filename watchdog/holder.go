@@ -69,6 +69,9 @@ func serving(v View, m Memory) Decision {
 			return d
 		}
 	}
+	if d, due := v.schedule(); due && v.Flight.Kind == "" {
+		return d
+	}
 	d := v.wait(ReasonHolding, "")
 	if !v.Server.Latched {
 		d.Actions = append(d.Actions, v.action(ActLatch))

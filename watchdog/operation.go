@@ -21,6 +21,7 @@ type Operation struct {
 	Bound  Duration      `json:"bound"`          // for the shutdown; past it the server is put back into service
 	Ignore []string      `json:"ignore,omitempty"`
 	DryRun bool          `json:"dry_run,omitempty"`
+	At     time.Time     `json:"at,omitzero"` // not before this, by the wall clock of the primary's sidecar; zero: at once
 
 	Member   string   `json:"member,omitempty"`   // whose server it is about, where that is not the primary's by its nature
 	Deadline Duration `json:"deadline,omitempty"` // for all of it, from when the one that carries it out has read it; 0: none
@@ -54,9 +55,13 @@ const switchLag = 16 << 20
 // not at rest.
 func AskChange(c Cluster, o Operation) (Change, error) {
 	r := c.Record
-	switch {
-	case r == nil:
+	if r == nil {
 		return Change{}, fmt.Errorf("the cluster has no record that can be read: %s", c.GarbageList())
+	}
+	if err := askSchedule(*r, o); err != nil {
+		return Change{}, err
+	}
+	switch {
 	case r.Operation != nil:
 		return Change{}, fmt.Errorf("%s %s, asked for by %s at %s, is under way", r.Operation.Kind, r.Operation.ID, r.Operation.By, r.Operation.Since.Format(time.TimeOnly))
 	case o.Kind == OperationFailover && r.Phase != PhaseElecting:
@@ -95,13 +100,18 @@ func AskChange(c Cluster, o Operation) (Change, error) {
 func asked(c Cluster, o Operation) Change {
 	next := c.Record.next(c.Record.Reason)
 	o.Term = c.Record.Term
-	next.Operation = &o
 	message := fmt.Sprintf("%s asked for a %s", o.By, o.Kind)
 	if o.To != "" {
 		message += " to " + o.To
 	}
 	if o.Member != "" {
 		message += " of " + o.Member
+	}
+	if o.At.IsZero() {
+		next.Operation = &o
+	} else {
+		next.Scheduled = &o
+		message += ", at " + o.At.Format(schedulingTime)
 	}
 	e := event(next, EventOperation, message)
 	e.Reason, e.Facts = ReasonAsked, map[string]string{"operation": o.ID}

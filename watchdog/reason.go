@@ -75,6 +75,8 @@ const (
 	ReasonSynchronise      Reason = "synchronise"      // make the server wait for the voters
 	ReasonVoters           Reason = "voters"           // the record's durability follows the server's, or goes before it
 	ReasonAsked            Reason = "asked"            // by an operator
+	ReasonDue              Reason = "due"              // what was scheduled begins
+	ReasonWithdrawn        Reason = "withdrawn"        // what was scheduled is not to be
 	ReasonSwitchover       Reason = "switchover"
 	ReasonDryRun           Reason = "dry-run"
 	ReasonOperationFailed  Reason = "operation-failed"

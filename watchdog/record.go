@@ -46,6 +46,7 @@ type Record struct {
 	Next       *Durability `json:"next_durability,omitempty"` // from the naming until the term is settled
 	Tail       *Tail       `json:"tail,omitempty"`            // what the one named lacks, and where it lies
 	Operation  *Operation  `json:"operation,omitempty"`       // what an operator has asked for, under way
+	Scheduled  *Operation  `json:"scheduled,omitempty"`       // what an operator has asked for, for later; a change of terms leaves it to the new primary to drop
 	Paused     *Pause      `json:"paused,omitempty"`          // an operator has paused the cluster
 	PassedOver string      `json:"passed_over,omitempty"`     // the winner of the term before, which made no progress
 	Reason     Reason      `json:"reason"`

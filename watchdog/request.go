@@ -16,6 +16,7 @@ type Request struct {
 	Policy    *PolicyRequest `json:"policy,omitempty"`
 	Pause     *PauseRequest  `json:"pause,omitempty"`
 	Resume    bool           `json:"resume,omitempty"`
+	Withdraw  string         `json:"withdraw,omitempty"` // the scheduled operation of that id
 }
 
 // PauseRequest pauses the cluster.
@@ -60,6 +61,8 @@ func (r Request) Change(c Cluster) (Change, error) {
 		p := r.Pause.Pause
 		p.By = r.By
 		return AskPause(c, p, r.Pause.Replace)
+	case r.Withdraw != "":
+		return AskWithdraw(c, r.Withdraw, r.By)
 	default:
 		change, paused := AskResume(c, r.By)
 		if !paused {
@@ -70,7 +73,7 @@ func (r Request) Change(c Cluster) (Change, error) {
 }
 
 func (r Request) parts() (n int) {
-	for _, set := range []bool{r.Operation != nil, r.Policy != nil, r.Pause != nil, r.Resume} {
+	for _, set := range []bool{r.Operation != nil, r.Policy != nil, r.Pause != nil, r.Resume, r.Withdraw != ""} {
 		if set {
 			n++
 		}

@@ -104,6 +104,15 @@ func init() {
 		}
 		s.view.Cluster.Record = &r
 	}
+	// scheduled in= [term=]: an operator wants a switchover in so long.
+	verbs["scheduled"] = func(s *story, a *arguments) {
+		r := *s.view.Cluster.Record
+		r.Scheduled = &Operation{ID: "s1", Kind: OperationSwitchover, Term: r.Term, By: "dba", At: s.view.Wall.Add(a.duration(a.text("in")))}
+		if term := a.number("term"); term != 0 {
+			r.Scheduled.Term = Term(term)
+		}
+		s.view.Cluster.Record = &r
+	}
 	// paused [for=] [term=]: an operator has paused the cluster; resumed: it is not any more.
 	verbs["paused"] = func(s *story, a *arguments) {
 		r := *s.view.Cluster.Record

@@ -305,6 +305,7 @@ func (a Action) tell() string {
 			add(c.Event.Kind == EventMembers, "members=%s", strings.Join(r.Members, ","))
 			add(r.Tail != nil, "tail")
 		}
+		add(c.Event != nil && c.Event.Kind == EventOperation && c.Record.Operation != nil, "begins %s", operationOf(c))
 		add(c.DropPrimary, "drop-primary")
 		add(c.Campaign != "", "campaign")
 		add(c.Resign, "resign")
@@ -324,6 +325,14 @@ func (a Action) tell() string {
 		words = append(words, fmt.Sprintf("from %s to %s", r.Record.Tail.From, r.Record.Tail.End))
 	}
 	return strings.Join(append(words, a.tellQuorum()...), " ")
+}
+
+// operationOf is the id of the operation that stands in a change's record.
+func operationOf(c *Change) string {
+	if c.Record == nil || c.Record.Operation == nil {
+		return ""
+	}
+	return c.Record.Operation.ID
 }
 
 type arguments struct {

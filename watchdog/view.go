@@ -5,7 +5,7 @@ import "time"
 // View is everything that a decision may depend on.
 type View struct {
 	Now     Instant
-	Wall    time.Time // this machine's wall clock, by which nothing is judged but the end of a pause whose beginning we did not see
+	Wall    time.Time // this machine's wall clock, by which nothing is judged but the end of a pause whose beginning we did not see, and when a scheduled operation begins
 	Me      Identity
 	Policy  Policy
 	Server  Server   // the PostgreSQL beside us

@@ -45,8 +45,9 @@ func (p palette) severe(s alert.Severity, text string) string {
 	return p.in(map[alert.Severity]string{alert.Warning: yellow, alert.Critical: red}[s], text)
 }
 
-func isTerminal(w io.Writer) bool {
-	f, ok := w.(*os.File)
+// isTerminal: a stream that people look at, or type into.
+func isTerminal(stream any) bool {
+	f, ok := stream.(*os.File)
 	if !ok {
 		return false
 	}

@@ -16,13 +16,14 @@ const lookEvery = 50 * time.Millisecond
 
 // outcome is what is printed of an operation. Its JSON is stable.
 type outcome struct {
-	Operation string  `json:"operation,omitempty"`
-	OK        bool    `json:"ok"`
-	Message   string  `json:"message"`
-	From      string  `json:"from,omitempty"`
-	To        string  `json:"to,omitempty"`
-	Term      uint64  `json:"term,omitempty"`
-	GapMS     float64 `json:"gap_ms,omitempty"` // from the shutdown to the first moment of the new primary, by their own clocks
+	Operation string     `json:"operation,omitempty"`
+	OK        bool       `json:"ok"`
+	Message   string     `json:"message"`
+	From      string     `json:"from,omitempty"`
+	To        string     `json:"to,omitempty"`
+	Term      uint64     `json:"term,omitempty"`
+	GapMS     float64    `json:"gap_ms,omitempty"` // from the shutdown to the first moment of the new primary, by their own clocks
+	At        *time.Time `json:"at,omitempty"`     // for when it is scheduled
 }
 
 // newOperation begins what is asked for, with who asks and when.

@@ -58,6 +58,8 @@ type operator struct {
 	out   io.Writer
 	form  form
 	paint palette
+	// person: somebody sits at the terminal that in is.
+	person bool
 }
 
 // operatorCommand completes a command that works on a cluster: it adds the flags by which the cluster is found and the output
@@ -105,7 +107,7 @@ func openOperator(c *cli.Context) (*operator, error) {
 	if err != nil {
 		return nil, err
 	}
-	o := &operator{cfg: cfg, in: c.App.Reader, out: c.App.Writer, form: form, paint: paletteFor(c, c.App.Writer)}
+	o := &operator{cfg: cfg, in: c.App.Reader, out: c.App.Writer, form: form, paint: paletteFor(c, c.App.Writer), person: isTerminal(c.App.Reader)}
 	if len(cfg.API) > 0 {
 		ctx, cancel := context.WithTimeout(c.Context, readBound)
 		defer cancel()
@@ -200,10 +202,13 @@ func (o *operator) request(ctx context.Context, r watchdog.Request) (seq uint64,
 	}
 }
 
-// confirm asks the person unless it is sure already.
+// confirm asks the person unless it is sure already. Where nobody can answer, it is an error that says so.
 func (o *operator) confirm(question string, sure bool) error {
 	if sure {
 		return nil
+	}
+	if !o.person {
+		return fail(exitUsage, errors.New("not done: this asks first, and standard input is no terminal to answer on: give --yes"))
 	}
 	fmt.Fprintf(o.out, "%s [y/N] ", question)
 	line, _ := bufio.NewReader(o.in).ReadString('\n')

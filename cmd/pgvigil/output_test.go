@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"io"
 	"strings"
 	"testing"
 	"time"
@@ -38,10 +39,13 @@ func TestManyValues(t *testing.T) {
 func TestNothingIsDoneWithoutAYes(t *testing.T) {
 	for answer, done := range map[string]bool{"y\n": true, "Yes\n": true, "n\n": false, "": false, "yellow\n": false} {
 		var out strings.Builder
-		o := &operator{in: strings.NewReader(answer), out: &out}
+		o := &operator{in: strings.NewReader(answer), out: &out, person: true}
 		if err := o.confirm("Do it?", false); (err == nil) != done || !strings.Contains(out.String(), "Do it? [y/N]") {
 			t.Errorf("%q: %v, asked %q", answer, err, out.String())
 		}
+	}
+	if err := (&operator{in: strings.NewReader("y\n"), out: io.Discard}).confirm("Do it?", false); codeOf(err) != exitUsage || !strings.Contains(err.Error(), "--yes") {
+		t.Errorf("no terminal: %v", err)
 	}
 	if err := (&operator{}).confirm("", true); err != nil {
 		t.Errorf("sure: %v", err)

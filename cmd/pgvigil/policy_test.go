@@ -43,7 +43,7 @@ func (s fakeStore) Members(context.Context, watchdog.Cluster) map[string]api.Ans
 func run(t *testing.T, etcd *electiontest.Cluster, form form, flags []cli.Flag, act func(*cli.Context, *operator) error, args ...string) (string, error) {
 	t.Helper()
 	var out strings.Builder
-	o := &operator{store: fakeStore{etcd.Client()}, in: strings.NewReader(""), out: &out, form: form}
+	o := &operator{store: fakeStore{etcd.Client()}, in: strings.NewReader(""), out: &out, form: form, person: true}
 	o.cfg.Cluster = "orders"
 	app := &cli.App{Flags: flags, Action: func(c *cli.Context) error { return act(c, o) }, Writer: io.Discard, ExitErrHandler: func(*cli.Context, error) {}}
 	err := app.RunContext(t.Context(), append([]string{"test"}, args...))

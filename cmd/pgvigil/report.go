@@ -31,6 +31,7 @@ type report struct {
 	Timeline   watchdog.Timeline   `json:"timeline"`
 	Durability watchdog.Durability `json:"durability"`
 	Paused     *watchdog.Pause     `json:"paused,omitempty"`
+	Scheduled  *watchdog.Operation `json:"scheduled,omitempty"`
 	Members    []memberRow         `json:"members"`
 }
 
@@ -85,6 +86,7 @@ func buildReport(name string, c watchdog.Cluster, lives map[string]live) report 
 		record = *c.Record
 		r.Term, r.Phase, r.Reason, r.Since = record.Term, record.Phase, record.Reason, record.Since
 		r.Primary, r.Timeline, r.Durability, r.Paused = record.Primary, record.Timeline, record.Durability, record.Paused
+		r.Scheduled = record.Scheduled
 	}
 	names := slices.Clone(record.Members)
 	for member := range c.Members {

@@ -25,6 +25,9 @@ func renderStatus(r report, now time.Time, paint palette) string {
 	if r.Paused != nil {
 		fmt.Fprintln(&b, r.Paused.String(now))
 	}
+	if r.Scheduled != nil {
+		fmt.Fprintln(&b, scheduledText(*r.Scheduled, r.Term, now))
+	}
 	fmt.Fprintln(&b)
 	b.WriteString(memberTable(r))
 	fmt.Fprintf(&b, "\n%s\n", paint.of(r.Health, strings.ToUpper(string(r.Health))+": "+r.Summary))
