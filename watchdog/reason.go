@@ -77,6 +77,8 @@ const (
 	ReasonAsked            Reason = "asked"            // by an operator
 	ReasonDue              Reason = "due"              // what was scheduled begins
 	ReasonWithdrawn        Reason = "withdrawn"        // what was scheduled is not to be
+	ReasonPoolsPaused      Reason = "pools-paused"     // so that clients wait
+	ReasonPoolsResumed     Reason = "pools-resumed"    //
 	ReasonSwitchover       Reason = "switchover"
 	ReasonDryRun           Reason = "dry-run"
 	ReasonOperationFailed  Reason = "operation-failed"

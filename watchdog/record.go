@@ -47,6 +47,7 @@ type Record struct {
 	Tail       *Tail       `json:"tail,omitempty"`            // what the one named lacks, and where it lies
 	Operation  *Operation  `json:"operation,omitempty"`       // what an operator has asked for, under way
 	Scheduled  *Operation  `json:"scheduled,omitempty"`       // what an operator has asked for, for later; a change of terms leaves it to the new primary to drop
+	Pools      *Pools      `json:"pools,omitempty"`           // connection pools are paused for an operation, or not known to be resumed
 	Paused     *Pause      `json:"paused,omitempty"`          // an operator has paused the cluster
 	PassedOver string      `json:"passed_over,omitempty"`     // the winner of the term before, which made no progress
 	Reason     Reason      `json:"reason"`
@@ -174,12 +175,13 @@ const (
 	EventProblem     EventKind = "problem"     // something needs a person
 	EventUndelivered EventKind = "undelivered" // an alert never reached a receiver
 	EventFinding     EventKind = "finding"     // what would make a failover or a rejoin fail was found, or mended
+	EventPools       EventKind = "pools"       // connection pools are paused or resumed around an operation
 )
 
 // EventKinds lists them.
 func EventKinds() []EventKind {
 	return []EventKind{
 		EventAdopted, EventRestored, EventMembers, EventHandOver, EventSurrender, EventElection, EventNamed, EventTaken, EventPromoted,
-		EventDurability, EventOperation, EventPaused, EventResumed, EventPolicy, EventRejoined, EventPossible, EventProblem, EventUndelivered, EventFinding,
+		EventDurability, EventOperation, EventPools, EventPaused, EventResumed, EventPolicy, EventRejoined, EventPossible, EventProblem, EventUndelivered, EventFinding,
 	}
 }

@@ -32,6 +32,7 @@ type report struct {
 	Durability watchdog.Durability `json:"durability"`
 	Paused     *watchdog.Pause     `json:"paused,omitempty"`
 	Scheduled  *watchdog.Operation `json:"scheduled,omitempty"`
+	Pools      *watchdog.Pools     `json:"pools,omitempty"` // PgBouncers are paused, or not known to be resumed
 	Members    []memberRow         `json:"members"`
 }
 
@@ -86,7 +87,7 @@ func buildReport(name string, c watchdog.Cluster, lives map[string]live) report 
 		record = *c.Record
 		r.Term, r.Phase, r.Reason, r.Since = record.Term, record.Phase, record.Reason, record.Since
 		r.Primary, r.Timeline, r.Durability, r.Paused = record.Primary, record.Timeline, record.Durability, record.Paused
-		r.Scheduled = record.Scheduled
+		r.Scheduled, r.Pools = record.Scheduled, record.Pools
 	}
 	names := slices.Clone(record.Members)
 	for member := range c.Members {

@@ -119,6 +119,13 @@ func runMember(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 	if addresses != nil {
 		options.Metrics = append(options.Metrics, addresses.Collectors()...)
 	}
+	pools, err := openPools(cfg, store, log)
+	if err != nil {
+		return fail(exitConfig, err)
+	}
+	if pools != nil {
+		wiring.Pools = pools
+	}
 	member, err := sidecar.New(wiring)
 	if err != nil {
 		return err
@@ -145,6 +152,9 @@ func runMember(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 	}
 	if hooks != nil {
 		group.Go(func() error { return hooks.Run(ctx, member) })
+	}
+	if pools != nil {
+		group.Go(func() error { return pools.Run(ctx, member) })
 	}
 	if notifier != nil {
 		group.Go(func() error { return notifier.Run(ctx) })

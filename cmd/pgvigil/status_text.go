@@ -28,6 +28,9 @@ func renderStatus(r report, now time.Time, paint palette) string {
 	if r.Scheduled != nil {
 		fmt.Fprintln(&b, scheduledText(*r.Scheduled, r.Term, now))
 	}
+	if r.Pools != nil {
+		fmt.Fprintf(&b, "connection pools are paused for operation %s, or not known yet to be resumed\n", r.Pools.Operation)
+	}
 	fmt.Fprintln(&b)
 	b.WriteString(memberTable(r))
 	fmt.Fprintf(&b, "\n%s\n", paint.of(r.Health, strings.ToUpper(string(r.Health))+": "+r.Summary))

@@ -27,6 +27,7 @@ var mayImport = map[string][]string{
 	"watchdog/check/patrol": {"watchdog", "watchdog/check", "watchdog/sidecar"},
 	"watchdog/command":      {},
 	"watchdog/virtualip":    {"watchdog", "watchdog/sidecar", "watchdog/guard"},
+	"watchdog/pooler":       {"watchdog", "watchdog/sidecar"},
 	"watchdog/hook":         {"watchdog", "watchdog/sidecar", "watchdog/command"},
 	"election":              {"watchdog", "watchdog/sidecar", "watchdog/alert", "watchdog/check", "election/keys"},
 	"election/keys":         {"watchdog", "watchdog/sidecar", "watchdog/alert"},

@@ -164,6 +164,13 @@ type Guard interface {
 	Exited() <-chan struct{}
 }
 
+// Pools is the connection pools in front of the servers. Who resumes them is for their keeper to see from the record.
+type Pools interface {
+	// Pause has the pools hold their clients, for the operation of that id, and returns when they do, or within a bound of its
+	// own with an error. What waits for open transactions goes on until ctx ends.
+	Pause(ctx context.Context, operation string) error
+}
+
 // Peers is the other sidecars.
 type Peers interface {
 	// Heartbeat tells the member at api of ourselves, and returns what it says of itself. answered: the host answered,

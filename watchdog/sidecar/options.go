@@ -36,6 +36,9 @@ type Options struct {
 	// promote_wait; an error is our veto, and gives the term back. nil: nobody is asked.
 	BeforePromote func(ctx context.Context, v watchdog.View) error
 
+	// Pools pauses the connection pools in front of the servers for a switchover; nil: there are none.
+	Pools Pools
+
 	// Crash is called with the name of each numbered step of a promotion, hand-over or rejoin. Tests end the process there.
 	Crash func(step string)
 }

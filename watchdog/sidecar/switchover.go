@@ -36,6 +36,13 @@ func (s *Sidecar) switchOver(ctx context.Context, v watchdog.View, d watchdog.De
 	if err := step("checkpoint", o.Bound.D(), s.options.Postgres.Checkpoint); err != nil {
 		return fmt.Errorf("checkpoint before the shutdown, so that it is short: %w", err)
 	}
+	if s.options.Pools != nil {
+		pausing, release := context.WithCancel(ctx)
+		defer release()
+		began := s.now()
+		s.pausePools(pausing, &v, o)
+		timings["pause"] = ms(s.now().Since(began))
+	}
 	s.options.Crash("switchover-stop")
 	err := step("stop", o.Bound.D(), s.options.Postgres.Stop)
 	if err != nil {
@@ -105,4 +112,28 @@ func (s *Sidecar) obstacles(ctx context.Context, o watchdog.Operation) error {
 		return errors.New(strings.Join(in, "; "))
 	}
 	return nil
+}
+
+// pausePools has the record say so first, so that whoever is left resumes them. Pools that cannot be paused hold nothing up.
+func (s *Sidecar) pausePools(ctx context.Context, v *watchdog.View, o watchdog.Operation) {
+	if r := v.Cluster.Record; r.Pools == nil || r.Pools.Operation != o.ID { // it may have been begun by a process before us
+		change := watchdog.PausePoolsChange(*v)
+		s.complete(&change)
+		bounded, cancel := context.WithTimeout(ctx, v.Policy.RenewalDeadline.D())
+		defer cancel()
+		revision, err := s.options.Store.Apply(bounded, change)
+		if err != nil {
+			s.log.Warn("connection pools not paused: it could not be noted in the record", "error", err)
+			return
+		}
+		cluster := *v.Cluster
+		cluster.Record, cluster.RecordRev = change.Record, revision
+		v.Cluster = &cluster
+	}
+	s.options.Crash("switchover-pause")
+	err := s.options.Pools.Pause(ctx, o.ID)
+	if err != nil {
+		s.log.Warn("connection pools not paused: clients may see errors", "error", err)
+	}
+	s.options.Crash("switchover-paused")
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/pgvigil/pgvigil/watchdog"
 	"github.com/pgvigil/pgvigil/watchdog/alert/sink"
 	"github.com/pgvigil/pgvigil/watchdog/hook"
+	"github.com/pgvigil/pgvigil/watchdog/pooler"
 	"github.com/pgvigil/pgvigil/watchdog/virtualip"
 )
 
@@ -29,6 +30,7 @@ type Config struct {
 	Alerts     []sink.Config      `yaml:"alerts"`
 	Hooks      hook.Config        `yaml:"hooks"`
 	VirtualIP  []virtualip.Config `yaml:"virtual_ip"`
+	PgBouncer  pooler.Config      `yaml:"pgbouncer"`
 	Log        Log                `yaml:"log"`
 
 	// Warnings are what is probably a mistake and yet no error, such as an environment variable that is nearly a key.

@@ -26,6 +26,9 @@ func (c *Config) ForMember() error {
 	complaints = append(complaints, c.alertComplaints()...)
 	complaints = append(complaints, c.hookComplaints()...)
 	complaints = append(complaints, c.virtualIPComplaints()...)
+	for _, complaint := range c.PgBouncer.Complaints() {
+		complaints = append(complaints, c.complain("pgbouncer", "%w", complaint))
+	}
 	if err := c.Policy.Validate(); err != nil {
 		complaints = append(complaints, c.complain(c.firstGiven("policy"), "%v", err))
 	}
