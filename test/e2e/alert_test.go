@@ -12,11 +12,9 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
-	"github.com/pgvigil/pgvigil/test/freeport"
 	"github.com/pgvigil/pgvigil/test/lab"
 	"github.com/pgvigil/pgvigil/watchdog"
 )
@@ -59,11 +57,7 @@ func (i *inbox) byID() map[string]int {
 func webhookReceiver(t *testing.T) (address string, in *inbox, open func()) {
 	t.Helper()
 	in = &inbox{}
-	port, err := freeport.Take()
-	if err != nil {
-		t.Fatal(err)
-	}
-	at := fmt.Sprintf("127.0.0.1:%d", port)
+	at := freeAddress(t)
 	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(r.Body)
 		if err == nil {
@@ -90,16 +84,7 @@ func webhookReceiver(t *testing.T) (address string, in *inbox, open func()) {
 func commandReceiver(t *testing.T, dir string) (command string, in func() *inbox) {
 	t.Helper()
 	file := filepath.Join(dir, "alerts")
-	return fmt.Sprintf(`[/bin/sh, -c, 'cat >> "$0"', %q]`, file), func() *inbox {
-		text, _ := os.ReadFile(file)
-		in := &inbox{}
-		for line := range strings.Lines(string(text)) {
-			if err := in.put([]byte(line)); err != nil {
-				t.Errorf("%q: %v", line, err)
-			}
-		}
-		return in
-	}
+	return fmt.Sprintf(`[/bin/sh, -c, 'cat >> "$0"', %q]`, file), func() *inbox { return inboxOf(t, file) }
 }
 
 // open is a directory in which the sidecars' user may write.
@@ -244,65 +229,17 @@ func (c *cluster) judge(name string, in *inbox) {
 
 // The real Alertmanager is told of a failover, and tells its own receiver. `alert test` goes the same way.
 func TestAlertReachesAlertmanager(t *testing.T) {
-	program, err := exec.LookPath("prometheus-alertmanager")
-	if err != nil {
-		t.Skip("prometheus-alertmanager is missing: apt-get install prometheus-alertmanager")
-	}
-	port, err := freeport.Take()
-	if err != nil {
-		t.Fatal(err)
-	}
-	notices := make(chan string, 100)
-	receiver := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-		var notice struct {
-			Alerts []struct {
-				Status string
-				Labels map[string]string
-			}
-		}
-		if err := json.NewDecoder(r.Body).Decode(&notice); err == nil {
-			for _, a := range notice.Alerts {
-				notices <- a.Status + " " + a.Labels["kind"]
-			}
-		}
-	}))
-	t.Cleanup(receiver.Close)
-	dir, address := t.TempDir(), fmt.Sprintf("127.0.0.1:%d", port)
-	settings := filepath.Join(dir, "alertmanager.yml")
-	text := fmt.Sprintf("route: {receiver: us, group_by: ['...'], group_wait: 1s, group_interval: 1s}\nreceivers: [{name: us, webhook_configs: [{url: '%s'}]}]\n", receiver.URL)
-	if err := os.WriteFile(settings, []byte(text), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	manager := exec.Command(program, "--config.file="+settings, "--storage.path="+filepath.Join(dir, "data"), "--web.listen-address="+address, "--cluster.listen-address=")
-	manager.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	if err := manager.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = manager.Process.Kill(); _ = manager.Wait() })
-
+	manager := startAlertmanager(t)
 	c := whole(t, func(o *lab.Options) {
-		o.Config = fmt.Sprintf("alerts:\n- {name: am, type: alertmanager, url: 'http://%s'}\n", address)
+		o.Config = fmt.Sprintf("alerts:\n- {name: am, type: alertmanager, url: 'http://%s'}\n", manager.address)
 	})
 	c.outboxRead("am")
-	wait := func(want string) {
-		t.Helper()
-		for deadline := time.After(soon); ; {
-			select {
-			case got := <-notices:
-				if got == want {
-					return
-				}
-			case <-deadline:
-				t.Fatalf("Alertmanager does not tell: %s", want)
-			}
-		}
-	}
-	if said, err := c.alertTest(); err != nil || said != "am (alertmanager): sent\n" {
+	if said, err := c.alertTest("--sink", "am"); err != nil || said != "am (alertmanager): sent\n" {
 		t.Errorf("alert test: %v: %s", err, said)
 	}
-	wait("firing test")
+	manager.tells("firing test")
 	c.strike(c.primary.KillPostmaster())
 	c.takenOver()
-	wait("firing " + string(watchdog.EventHandOver))
+	manager.tells("firing " + string(watchdog.EventHandOver))
 	c.wholeAgain()
 }
