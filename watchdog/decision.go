@@ -44,6 +44,8 @@ const (
 	ActStart ActionKind = "start"
 	// ActRewind keeps a divergence receipt and rewinds the stopped server to Upstream's history.
 	ActRewind ActionKind = "rewind"
+	// ActKill kills our own postmaster, as a crash would.
+	ActKill ActionKind = "kill"
 	// ActRestart stops a standby and starts it again, as the operation asks.
 	ActRestart ActionKind = "restart"
 	// ActReload has the server read its settings anew.

@@ -38,6 +38,7 @@ const (
 	OperationFailover   OperationKind = "failover" // an election that rightly waits is decided by hand
 	OperationRestart    OperationKind = "restart"  // of Member's server
 	OperationReload     OperationKind = "reload"   // of Member's settings
+	OperationKill       OperationKind = "kill"     // of the primary's postmaster, for a drill
 	OperationReinit     OperationKind = "reinit"   // Member, a standby, is cloned anew
 	OperationRemove     OperationKind = "remove"   // Member leaves the cluster, or is forgotten
 )
@@ -93,6 +94,11 @@ func AskChange(c Cluster, o Operation) (Change, error) {
 	}
 	if _, alive := c.Members[r.Primary]; !alive {
 		return Change{}, fmt.Errorf("the sidecar of the primary %s is not there to carry it out", r.Primary)
+	}
+	if o.Kind == OperationKill {
+		if err := askKill(c, o); err != nil {
+			return Change{}, err
+		}
 	}
 	return asked(c, o), nil
 }
@@ -181,6 +187,8 @@ func (v View) operate(o Operation, m Memory) (Decision, bool) {
 		return v.removal(o, m)
 	case o.Member != "" && o.Member != v.Me.Name:
 		return Decision{}, false // its own sidecar carries it out
+	case o.Kind == OperationKill:
+		return v.kill(o, m), true
 	case o.Kind != OperationSwitchover:
 		return end(ReasonUnknownOperation, fmt.Sprintf("this version of pgvigil knows no operation %q", o.Kind))
 	case f.Failed == ActSwitchOver && f.FailedAt >= m.AskedSince:

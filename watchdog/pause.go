@@ -102,14 +102,15 @@ func (v View) still() bool {
 	return r.Paused != nil && r.Phase == PhaseNormal && v.askedToHandOver() == nil
 }
 
-// askedToHandOver is the switchover that an operator wants in this term, or the restart of the primary, which is one.
+// askedToHandOver is the switchover that an operator wants in this term, or what comes to one: the restart of the primary, and a
+// drill that kills it.
 func (v View) askedToHandOver() *Operation {
 	r := v.Cluster.Record
 	o := r.Operation
 	switch {
 	case o == nil || o.Term != r.Term || o.DryRun:
 		return nil
-	case o.Kind == OperationSwitchover, o.Kind == OperationRestart && o.Member == r.Primary:
+	case o.Kind == OperationSwitchover, o.Kind == OperationKill, o.Kind == OperationRestart && o.Member == r.Primary:
 		return o
 	}
 	return nil

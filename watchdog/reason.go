@@ -75,6 +75,7 @@ const (
 	ReasonSynchronise      Reason = "synchronise"      // make the server wait for the voters
 	ReasonVoters           Reason = "voters"           // the record's durability follows the server's, or goes before it
 	ReasonAsked            Reason = "asked"            // by an operator
+	ReasonDrill            Reason = "drill"            // a rehearsal
 	ReasonDue              Reason = "due"              // what was scheduled begins
 	ReasonWithdrawn        Reason = "withdrawn"        // what was scheduled is not to be
 	ReasonPoolsPaused      Reason = "pools-paused"     // so that clients wait

@@ -175,6 +175,7 @@ const (
 	EventProblem     EventKind = "problem"     // something needs a person
 	EventUndelivered EventKind = "undelivered" // an alert never reached a receiver
 	EventFinding     EventKind = "finding"     // what would make a failover or a rejoin fail was found, or mended
+	EventDrill       EventKind = "drill"       // what a rehearsal came to
 	EventPools       EventKind = "pools"       // connection pools are paused or resumed around an operation
 )
 
@@ -182,6 +183,6 @@ const (
 func EventKinds() []EventKind {
 	return []EventKind{
 		EventAdopted, EventRestored, EventMembers, EventHandOver, EventSurrender, EventElection, EventNamed, EventTaken, EventPromoted,
-		EventDurability, EventOperation, EventPools, EventPaused, EventResumed, EventPolicy, EventRejoined, EventPossible, EventProblem, EventUndelivered, EventFinding,
+		EventDurability, EventOperation, EventPools, EventDrill, EventPaused, EventResumed, EventPolicy, EventRejoined, EventPossible, EventProblem, EventUndelivered, EventFinding,
 	}
 }

@@ -17,6 +17,7 @@ type Request struct {
 	Pause     *PauseRequest  `json:"pause,omitempty"`
 	Resume    bool           `json:"resume,omitempty"`
 	Withdraw  string         `json:"withdraw,omitempty"` // the scheduled operation of that id
+	Drill     *DrillReport   `json:"drill,omitempty"`    // is filed in the history
 }
 
 // PauseRequest pauses the cluster.
@@ -61,6 +62,8 @@ func (r Request) Change(c Cluster) (Change, error) {
 		p := r.Pause.Pause
 		p.By = r.By
 		return AskPause(c, p, r.Pause.Replace)
+	case r.Drill != nil:
+		return r.Drill.change(c, r.By)
 	case r.Withdraw != "":
 		return AskWithdraw(c, r.Withdraw, r.By)
 	default:
@@ -73,7 +76,7 @@ func (r Request) Change(c Cluster) (Change, error) {
 }
 
 func (r Request) parts() (n int) {
-	for _, set := range []bool{r.Operation != nil, r.Policy != nil, r.Pause != nil, r.Resume, r.Withdraw != ""} {
+	for _, set := range []bool{r.Operation != nil, r.Policy != nil, r.Pause != nil, r.Resume, r.Withdraw != "", r.Drill != nil} {
 		if set {
 			n++
 		}

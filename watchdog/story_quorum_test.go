@@ -88,10 +88,13 @@ func init() {
 	verbs["abstains"] = func(s *story, a *arguments) { s.view.Abstain = s.view.Now.Add(a.duration(a.words[0])) }
 	// stamped term=: the name in our server's conninfo.
 	verbs["stamped"] = func(s *story, a *arguments) { s.view.Server.Stamp = Term(a.number("term")) }
-	// asked [to=] [dry-run]: an operator wants a switchover.
+	// asked [to=] [dry-run] [kill]: an operator wants a switchover, or the primary killed for a drill.
 	verbs["asked"] = func(s *story, a *arguments) {
 		r := *s.view.Cluster.Record
 		r.Operation = &Operation{ID: "x1", Kind: OperationSwitchover, Term: r.Term, To: a.text("to"), By: "dba", DryRun: a.has("dry-run"), Ignore: strings.Fields(a.text("ignore"))}
+		if a.has("kill") {
+			r.Operation.Kind = OperationKill
+		}
 		s.view.Cluster.Record = &r
 	}
 	// chore KIND of= [deadline=] [in-place]: an operator wants something of one member.

@@ -16,6 +16,7 @@ func commands() []*cli.Command {
 		checkCommand(),
 		switchoverCommand(),
 		failoverCommand(),
+		drillCommand(),
 		restartCommand(),
 		reloadCommand(),
 		reinitCommand(),

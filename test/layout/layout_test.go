@@ -35,6 +35,7 @@ var mayImport = map[string][]string{
 	"election/electiontest": {"watchdog", "watchdog/sidecar", "watchdog/alert", "election/keys"},
 	"pgctl":                 {"watchdog", "watchdog/sidecar", "watchdog/check", "pgctl/process"},
 	"pgctl/process":         {},
+	"pgctl/writer":          {"watchdog"},
 }
 
 // commands wire everything together, and tests judge from outside: they may import what they like, and nobody them.

@@ -103,6 +103,10 @@ func judge(e watchdog.Event) (s Severity, lasts bool) {
 		if e.Reason == watchdog.ReasonOperationFailed {
 			return Warning, false
 		}
+	case watchdog.EventDrill:
+		if e.Facts["ok"] == "false" {
+			return Warning, false
+		}
 	case watchdog.EventResumed:
 		if e.Reason == watchdog.ReasonPauseOver {
 			return Warning, false

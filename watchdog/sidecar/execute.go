@@ -238,6 +238,8 @@ func (s *Sidecar) operate(ctx context.Context, v watchdog.View, d watchdog.Decis
 		return s.promote(ctx, v)
 	case watchdog.ActLatch:
 		return pg.Latch(ctx)
+	case watchdog.ActKill:
+		return pg.Kill(ctx)
 	case watchdog.ActRestart:
 		return s.restart(ctx, v, a)
 	case watchdog.ActLeave:

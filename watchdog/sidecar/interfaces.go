@@ -128,6 +128,8 @@ type Postgres interface {
 	LowCommits(ctx context.Context) ([]string, error)
 	// KnockAt is Knock at another member's server.
 	KnockAt(ctx context.Context, address string) error
+	// Kill kills the postmaster, and it alone, by SIGKILL. What is left of its server is not looked after.
+	Kill(ctx context.Context) error
 	// Reload has the server read its settings anew, and says for people what changed and what waits for a restart. An error where
 	// something in its files is wrong.
 	Reload(ctx context.Context) (said string, err error)

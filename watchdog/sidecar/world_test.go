@@ -359,6 +359,11 @@ func (n *node) Promote(_ context.Context, timeline watchdog.Timeline, step func(
 	return sidecar.Promotion{Timeline: timeline, Fork: n.end}, nil
 }
 
+func (n *node) Kill(context.Context) error {
+	n.die()
+	return nil
+}
+
 func (n *node) Reload(context.Context) (string, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
