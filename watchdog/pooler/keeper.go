@@ -39,7 +39,8 @@ type Keeper struct {
 	consoles []console
 
 	mu     sync.Mutex
-	paused string // the operation for which we have begun to pause, until the record has said that it is over
+	paused string          // the operation for which we have begun to pause, until the pools are resumed
+	over   <-chan struct{} // closed when our sidecar carries that operation out no more
 }
 
 // Open reads the consoles' conninfos. Nothing is connected to yet.
@@ -52,7 +53,7 @@ func Open(o Options) (*Keeper, error) {
 // so that a PAUSE that still waits for transactions to end is not given up by PgBouncer meanwhile. What did not succeed is an error.
 func (k *Keeper) Pause(ctx context.Context, operation string) error {
 	k.mu.Lock()
-	k.paused = operation
+	k.paused, k.over = operation, ctx.Done()
 	k.mu.Unlock()
 	bound := time.NewTimer(k.options.Config.Limit())
 	defer bound.Stop()
@@ -95,7 +96,7 @@ func (k *Keeper) Run(ctx context.Context, source Source) error {
 			case owed != r.Pools.Operation:
 				owed, since = r.Pools.Operation, time.Now()
 			}
-			if r.PoolsToResume(s.Writable, time.Since(since)) || k.stray(*r, s.View.Flight.Kind) {
+			if r.PoolsToResume(s.Writable, time.Since(since)) || k.stray(*r) {
 				k.resume(ctx, *r)
 			}
 		}
@@ -116,11 +117,19 @@ func recordOf(s sidecar.Snapshot) *watchdog.Record {
 }
 
 // stray says that we have paused pools of which the record says nothing any more: another has resumed them, perhaps before our
-// own PAUSE arrived.
-func (k *Keeper) stray(r watchdog.Record, flight watchdog.ActionKind) bool {
+// own PAUSE arrived. While our sidecar is at it the record that was last read may only be older.
+func (k *Keeper) stray(r watchdog.Record) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	return k.paused != "" && r.Pools == nil && flight != watchdog.ActSwitchOver
+	if k.paused == "" || r.Pools != nil {
+		return false
+	}
+	select {
+	case <-k.over:
+		return true
+	default:
+		return false
+	}
 }
 
 // resume resumes all pools at once, and says so in the record once each has answered.

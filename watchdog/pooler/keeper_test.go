@@ -225,9 +225,14 @@ func TestAPauseThatCameTooLateIsTakenBack(t *testing.T) {
 	if err := k.tell(t.Context(), "x1"); err != nil || v.pools(t) != nil {
 		t.Fatal(err)
 	}
-	if err := k.Pause(t.Context(), "x1"); err != nil {
+	ctx, end := context.WithCancel(t.Context())
+	if err := k.Pause(ctx, "x1"); err != nil {
 		t.Fatal(err)
 	}
+	if k.stray(watchdog.Record{}) {
+		t.Error("our own switchover goes on, and its PAUSE is taken for a stray one")
+	}
+	end()
 	run(t, k, v, func() bool { return len(one.heard()) == 2 })
 	if !slices.Equal(one.heard(), []string{"PAUSE", "RESUME"}) {
 		t.Errorf("%q", one.heard())
