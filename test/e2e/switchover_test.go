@@ -166,29 +166,43 @@ func TestSidecarKilledAtEachStepOfASwitchover(t *testing.T) {
 	}
 }
 
-// The leader, and the one that is to take over, die while it is under way.
+// The leader, and the one that is to take over, die at each phase that the record shows: done, put back, or done by another, and
+// nothing lost.
 func TestOthersKilledDuringASwitchover(t *testing.T) {
+	phases := map[string]func(r *watchdog.Record) bool{
+		"asked": func(r *watchdog.Record) bool { return r.Operation != nil },
+		"named": func(r *watchdog.Record) bool { return r.Phase == watchdog.PhasePromoting },
+		"taken": func(r *watchdog.Record) bool { return r.Phase == watchdog.PhasePromoting && r.Taken },
+	}
 	for _, who := range []string{"leader", "candidate"} {
-		t.Run(who, func(t *testing.T) {
-			c := whole(t)
-			leader := c.Node(c.keys().Leader)
-			victim := leader
-			if who == "candidate" {
+		for phase, reached := range phases {
+			t.Run(who+", "+phase, func(t *testing.T) {
+				c := whole(t, func(o *lab.Options) { o.Policy = "durability: quorum" })
+				before := c.keys()
+				leader := c.Node(before.Leader)
+				victim, to := leader, leader
 				for _, n := range c.standbys() {
 					if n != leader {
-						victim = n
+						to = n
 					}
 				}
-			}
-			c.strike(nil)
-			_, err := c.Command("switchover", "--yes", "--wait", "0", "--to", victim.Name)
-			c.must(err)
-			c.must(victim.Sidecar().Kill())
-			_ = victim.KillPostmaster()
-			c.must(c.Until(c.ctx, "the operation ends", soon, func() bool { return c.keys().Record.Operation == nil }))
-			c.must(victim.StartSidecar())
-			c.wholeAgain()
-		})
+				if who == "candidate" {
+					victim = to
+				}
+				c.strike(nil)
+				_, err := c.Command("switchover", "--yes", "--wait", "0", "--to", to.Name)
+				c.must(err)
+				c.must(c.Until(c.ctx, "it has come so far", soon, func() bool {
+					keys, err := c.Read(c.ctx)
+					return err == nil && keys.Record != nil && (reached(keys.Record) || keys.Record.Term > before.Record.Term && keys.Record.Phase == watchdog.PhaseNormal)
+				}))
+				c.must(victim.Sidecar().Kill())
+				_ = victim.KillPostmaster()
+				c.must(c.Until(c.ctx, "the operation ends", soon, func() bool { return c.keys().Record.Operation == nil }))
+				c.must(victim.StartSidecar())
+				c.wholeAgain()
+			})
+		}
 	}
 }
 
