@@ -35,7 +35,10 @@ func TestADrillIsRefusedWhereItWouldBeADisaster(t *testing.T) {
 	} {
 		o := Operation{ID: "x", Kind: OperationKill, From: "node1"}
 		test.ask(&o)
-		_, err := Request{By: "alice", Operation: &o}.Change(cluster(test.change))
+		change, err := Request{By: "alice", Operation: &o}.Change(cluster(test.change))
+		if err == nil && !strings.Contains(change.Event.Message, "kills the postmaster of node1") {
+			t.Errorf("told as: %s", change.Event.Message)
+		}
 		if (err == nil) != (test.words == "") || err != nil && !strings.Contains(err.Error(), test.words) {
 			t.Errorf("%q: %v", test.words, err)
 		}

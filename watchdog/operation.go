@@ -107,6 +107,12 @@ func asked(c Cluster, o Operation) Change {
 	next := c.Record.next(c.Record.Reason)
 	o.Term = c.Record.Term
 	message := fmt.Sprintf("%s asked for a %s", o.By, o.Kind)
+	switch {
+	case o.DryRun:
+		message = fmt.Sprintf("%s asked what a %s would come to", o.By, o.Kind)
+	case o.Kind == OperationKill:
+		message = fmt.Sprintf("%s asked for a drill that kills the postmaster of %s", o.By, o.From)
+	}
 	if o.To != "" {
 		message += " to " + o.To
 	}
