@@ -119,7 +119,7 @@ func (s *stopping) handOver(ctx context.Context, o *operator) error {
 	switch r := cluster.Record; {
 	case r == nil || r.Primary != s.cfg.Name:
 		return nil
-	case !otherStandby(cluster):
+	case !anotherThere(cluster):
 		fmt.Fprintln(s.out, "there is no other member that could take over: the cluster has no primary until this one is back")
 		return nil
 	}
@@ -134,10 +134,11 @@ func (s *stopping) handOver(ctx context.Context, o *operator) error {
 	return o.awaitStreaming(ctx, s.cfg.Name, s.bound) // until it has all of its rejoining behind it
 }
 
-// otherStandby says whether a live member could be handed over to.
-func otherStandby(c watchdog.Cluster) bool {
+// anotherThere says whether a live member is meant to take over at all. Whether it could just now is for the primary to judge,
+// which waits for what passes by itself, and says why not.
+func anotherThere(c watchdog.Cluster) bool {
 	for name, m := range c.Members {
-		if name != c.Record.Primary && c.Record.Confirmed(name) && !m.Witness && m.Role == watchdog.RoleStandby && len(m.Vetoes) == 0 {
+		if name != c.Record.Primary && c.Record.Confirmed(name) && !m.Witness && !m.NoFailover {
 			return true
 		}
 	}
