@@ -108,15 +108,21 @@ func errTablespaces(n int) error {
 	return fmt.Errorf("there are %d tablespaces, and a copy beside would have nowhere of its own for them: copy the server by hand: %w", n, sidecar.ErrNotPossible)
 }
 
+// mounted says whether the data directory is a mount point.
+func (in *Instance) mounted() (bool, error) {
+	var own, above unix.Stat_t
+	err := errors.Join(unix.Stat(in.config.DataDir, &own), unix.Stat(filepath.Dir(in.config.DataDir), &above))
+	return own.Dev != above.Dev, err
+}
+
 // movable refuses where the data directory cannot be renamed by its owner.
 func (c *cloning) movable() error {
 	parent := filepath.Dir(c.config.DataDir)
-	var own, above unix.Stat_t
-	if err := errors.Join(unix.Stat(c.config.DataDir, &own), unix.Stat(parent, &above)); err != nil {
+	if mounted, err := c.mounted(); err != nil || mounted {
+		if mounted {
+			err = fmt.Errorf("%s is a mount point and cannot be swapped: copy the server by hand: %w", c.config.DataDir, sidecar.ErrNotPossible)
+		}
 		return err
-	}
-	if own.Dev != above.Dev {
-		return fmt.Errorf("%s is a mount point and cannot be swapped: copy the server by hand: %w", c.config.DataDir, sidecar.ErrNotPossible)
 	}
 	err := c.owner.act(func() error { return unix.Faccessat(unix.AT_FDCWD, parent, unix.W_OK|unix.X_OK, unix.AT_EACCESS) })
 	if err != nil {

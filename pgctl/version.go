@@ -56,6 +56,9 @@ type version struct {
 	sendersBound    bool // a standby's max_wal_senders must not be lower than the primary's
 	workersBound    bool // … and its max_worker_processes
 	archiverView    bool // pg_stat_archiver exists
+	walKeepSize     bool // wal_keep_size; else wal_keep_segments
+	passfileWord    bool // a conninfo may name its password file
+	rewindGrants    bool // pg_rewind's session may be that of a role that was granted its functions
 	hbaRules        bool // pg_hba_file_rules exists
 	slotFailover    bool // logical slots can be synchronised to standbys
 	showsReplicas   bool // SHOW is answered on a replication connection
@@ -112,20 +115,20 @@ var versions = table(
 	}},
 	step{"10", 100000, func(v *version) {
 		v.walDir, v.quorumNames, v.waitsShutdownStatus = "pg_wal", true, true
-		v.startupActivity, v.hbaRules, v.showsReplicas = true, true, true
+		v.startupActivity, v.hbaRules, v.showsReplicas, v.passfileWord = true, true, true, true
 		v.receiveLSN, v.replayLSN = "pg_last_wal_receive_lsn", "pg_last_wal_replay_lsn"
 		v.flushLSN, v.walFileName, v.switchFunction = "pg_current_wal_flush_lsn", "pg_walfile_name", "pg_switch_wal"
 		v.pausedFunction, v.pauseFunction, v.resumeFunction = "pg_is_wal_replay_paused", "pg_wal_replay_pause", "pg_wal_replay_resume"
 		v.downstreamFlush, v.downstreamPlay = "flush_lsn", "replay_lsn"
 	}},
-	step{"11", 110000, func(v *version) { v.groupAccess = true }},
+	step{"11", 110000, func(v *version) { v.groupAccess, v.rewindGrants = true, true }},
 	step{"12", 120000, func(v *version) {
 		v.recoveryConf, v.followsLatest, v.triggerSetting = false, true, "promote_trigger_file"
 		v.promoteFunction, v.sendersBound = true, true
 	}},
 	step{"13", 130000, func(v *version) {
 		v.conninfoReload, v.promoteByPause, v.receiverFlush = true, false, "flushed_lsn"
-		v.rewindRecovers, v.rewindRestoresWAL, v.backupManifest = true, true, true
+		v.rewindRecovers, v.rewindRestoresWAL, v.backupManifest, v.walKeepSize = true, true, true, true
 	}},
 	step{"14", 140000, func(v *version) {
 		v.restoreReload, v.idleTimeout, v.pauseState = true, true, "pg_get_wal_replay_pause_state"
