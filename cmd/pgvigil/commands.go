@@ -7,6 +7,8 @@ func commands() []*cli.Command {
 	return []*cli.Command{
 		runCommand(),
 		stopCommand(),
+		bootstrapCommand(),
+		joinCommand(),
 		demoCommand(),
 		statusCommand(),
 		membersCommand(),

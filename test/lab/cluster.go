@@ -35,6 +35,7 @@ type Options struct {
 	AsRoot     bool   // sidecars are started as root, and become the servers' user by themselves
 	Settings   string // lines for every server's postgresql.conf
 	Config     string // lines for every sidecar's configuration file
+	Empty      bool   // only etcd: servers, and the sidecars' configuration files, are for the caller to make
 	// Upstreams says which standbys follow another, by name: they are copied from there.
 	Upstreams map[string]string
 }
@@ -133,6 +134,9 @@ func (c *Cluster) lodge() error {
 
 func (c *Cluster) program() string { return filepath.Join(c.Dir, "pgvigil") }
 
+// WrittenTable makes the table that writers write to.
+const WrittenTable = "CREATE TABLE written (id bigint PRIMARY KEY, at timestamptz DEFAULT clock_timestamp())"
+
 // build makes etcd and the servers.
 func (c *Cluster) build(ctx context.Context) error {
 	if err := c.plan(); err != nil {
@@ -145,6 +149,9 @@ func (c *Cluster) build(ctx context.Context) error {
 			}
 		}
 	}
+	if c.options.Empty {
+		return nil
+	}
 	first := c.Nodes[0]
 	if err := first.initialise(ctx); err != nil {
 		return err
@@ -154,7 +161,7 @@ func (c *Cluster) build(ctx context.Context) error {
 	}
 	if err := first.Execute(ctx,
 		"CREATE ROLE replicator SUPERUSER LOGIN REPLICATION",
-		"CREATE TABLE written (id bigint PRIMARY KEY, at timestamptz DEFAULT clock_timestamp())",
+		WrittenTable,
 		"CHECKPOINT"); err != nil {
 		return err
 	}

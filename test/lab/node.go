@@ -231,8 +231,10 @@ func (n *Node) index() int {
 
 // StartSidecar starts the sidecar, anew or again, with what Env said.
 func (n *Node) StartSidecar() error {
-	if err := os.WriteFile(n.ConfigFile(), []byte(n.config()), 0o644); err != nil {
-		return err
+	if !n.options.Empty {
+		if err := os.WriteFile(n.ConfigFile(), []byte(n.config()), 0o644); err != nil {
+			return err
+		}
 	}
 	return n.inside(func() (err error) {
 		as := n.as
