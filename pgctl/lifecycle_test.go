@@ -2,6 +2,7 @@ package pgctl
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -31,7 +32,7 @@ func TestPrimaryIsObserved(t *testing.T) {
 			return alive && len(s.Standbys) == 1 && s.Standbys[0].Streaming && s.Standbys[0].Flushed != 0
 		})
 		want := one.value("SELECT system_identifier FROM pg_control_system()")
-		if s.Role != watchdog.RolePrimary || s.PID == 0 || s.Gone || s.SystemID != want || s.Timeline != 1 || s.Received == 0 ||
+		if s.Role != watchdog.RolePrimary || s.PID == 0 || s.Gone || s.SystemID != want || s.Timeline != 1 || s.Received == 0 || s.NextXID == 0 ||
 			s.Upstream != "" || s.Latched || s.Problem != "" || s.ServerVersion/10000 != one.major.number/10000 {
 			t.Errorf("observed %+v", s)
 		}
@@ -54,6 +55,9 @@ func TestStandbyStreamsStopsAndStarts(t *testing.T) {
 		one.exec("CREATE TABLE t (n int); INSERT INTO t VALUES (7)")
 		eventually(t, "the row on the standby", func() bool { return two.value("SELECT n FROM t") == "7" })
 		s := streams(t, in, one)
+		if next := one.value("SELECT txid_snapshot_xmax(txid_current_snapshot())"); fmt.Sprint(s.NextXID) != next {
+			t.Errorf("the next transaction id is %d here and %s on the primary", s.NextXID, next)
+		}
 		if s.Timeline != 1 || !s.Receiver || !s.Latched || s.Received == 0 || s.Replayed == 0 || len(s.Vetoes) != 0 {
 			t.Errorf("observed %+v", s)
 		}

@@ -201,7 +201,7 @@ func (w *watch) lastVersion() int {
 // fill takes an answer over.
 func (w *watch) fill(server *watchdog.Server, a answer) {
 	server.ServerVersion = a.shape.version
-	server.Received, server.Replayed = a.received, a.replayed
+	server.Received, server.Replayed, server.NextXID = a.received, a.replayed, a.nextXID
 	server.Standbys = a.standbys
 	server.Role = watchdog.RoleStandby
 	if a.conninfo != nil {

@@ -21,6 +21,7 @@ type answer struct {
 	receiver  bool
 	streaming bool
 	timeline  watchdog.Timeline // 0: not known from SQL
+	nextXID   uint64
 	standbys  []watchdog.Downstream
 }
 
@@ -55,7 +56,7 @@ func (v version) stateSQL() string {
 	} else {
 		sql += ", NULL, NULL, NULL, NULL"
 	}
-	return sql + from
+	return sql + ", txid_snapshot_xmax(txid_current_snapshot())" + from
 }
 
 // fiveSettings are the settings that a standby must not have lower than its primary, in the order of shape's.
@@ -129,7 +130,7 @@ func (s *session) state(ctx context.Context) (answer, error) {
 	return a, nil
 }
 
-// readServer reads a row's first columns.
+// readServer reads a row's first columns, and its last.
 func (a *answer) readServer(row [][]byte) (err error) {
 	a.recovery, a.paused = string(row[0]) == "t", string(row[3]) == "t"
 	if a.received, err = lsnColumn(row[1]); err != nil {
@@ -145,6 +146,9 @@ func (a *answer) readServer(row [][]byte) (err error) {
 	a.sync = string(row[6])
 	a.receiver = row[7] != nil
 	a.streaming = string(row[7]) == "streaming"
+	if a.nextXID, err = strconv.ParseUint(string(row[13]), 10, 64); err != nil {
+		return err
+	}
 	base, timeline := 10, row[8]
 	if !a.recovery {
 		base, timeline = 16, row[5]
@@ -159,7 +163,7 @@ func (a *answer) readServer(row [][]byte) (err error) {
 	return nil
 }
 
-// readDownstream reads a row's last columns.
+// readDownstream reads the columns of one downstream.
 func (a *answer) readDownstream(row [][]byte) (err error) {
 	if row[10] == nil { // a sender always has a state
 		return nil

@@ -52,22 +52,24 @@ func restoreChange(v View) Change {
 
 // holding adds the keys by which we hold r's term.
 func (v View) holding(c *Change, r Record) {
-	c.PrimaryTerm = &PrimaryTerm{Term: r.Term, Holder: v.Me.Name, Incarnation: v.Me.Incarnation, Flushed: v.Server.Received}
+	c.PrimaryTerm = &PrimaryTerm{Term: r.Term, Holder: v.Me.Name, Incarnation: v.Me.Incarnation, Flushed: v.Server.Received, NextXID: v.Server.NextXID}
 	c.TakePrimary = v.Me.Name
 }
 
 // RenewChange is one renewal: it compares our own last write, so that it fails when anybody has opened another term.
-func RenewChange(trust Trust, me Identity, counter uint64, flushed LSN) Change {
+func RenewChange(trust Trust, me Identity, counter uint64, s Server) Change {
 	return Change{
-		If:          If{PrimaryTermRev: rev(trust.Rev)},
-		PrimaryTerm: &PrimaryTerm{Term: trust.Term, Holder: me.Name, Incarnation: me.Incarnation, Counter: counter, Flushed: flushed},
+		If: If{PrimaryTermRev: rev(trust.Rev)},
+		PrimaryTerm: &PrimaryTerm{
+			Term: trust.Term, Holder: me.Name, Incarnation: me.Incarnation, Counter: counter, Flushed: s.Received, NextXID: s.NextXID,
+		},
 	}
 }
 
 // RetakeChange renews a term that is ours by the record, where this process does not know since when: T of silence may have passed,
 // and an election be open, which leaves primary.term as it is. So it compares the record too.
 func RetakeChange(v View) Change {
-	c := RenewChange(Trust{Term: v.Cluster.Record.Term, Rev: v.Cluster.PrimaryTermRev}, v.Me, 1, v.Server.Received)
+	c := RenewChange(Trust{Term: v.Cluster.Record.Term, Rev: v.Cluster.PrimaryTermRev}, v.Me, 1, v.Server)
 	c.If.RecordRev = rev(v.Cluster.RecordRev)
 	return c
 }
@@ -120,13 +122,14 @@ func HandOverChange(v View, reason Reason, heir string, tail Tail) Change {
 		c.Event.Facts["operation"] = o.ID
 	}
 	c.If.PrimaryTermRev = rev(v.lastRenewal())
-	flushed := tail.End
-	if renewed := v.Cluster.PrimaryTerm; flushed == 0 && renewed != nil { // where the end is not known, so far at least
-		flushed = renewed.Flushed
+	own := PrimaryTerm{Term: v.Cluster.Record.Term, Holder: v.Me.Name, Incarnation: v.Me.Incarnation, Flushed: tail.End, Surrendered: true}
+	if renewed := v.Cluster.PrimaryTerm; renewed != nil {
+		own.NextXID = max(renewed.NextXID, v.Server.NextXID)
+		if own.Flushed == 0 { // where the end is not known, so far at least
+			own.Flushed = renewed.Flushed
+		}
 	}
-	c.PrimaryTerm = &PrimaryTerm{
-		Term: v.Cluster.Record.Term, Holder: v.Me.Name, Incarnation: v.Me.Incarnation, Flushed: flushed, Surrendered: true,
-	}
+	c.PrimaryTerm = &own
 	c.DropPrimary = true
 	return c
 }

@@ -99,6 +99,7 @@ type PrimaryTerm struct {
 	Incarnation string `json:"incarnation"`
 	Counter     uint64 `json:"counter"`
 	Flushed     LSN    `json:"flushed"`
+	NextXID     uint64 `json:"next_xid,omitempty"` // the server's, at or after Flushed
 	Surrendered bool   `json:"surrendered,omitempty"`
 }
 
@@ -109,8 +110,9 @@ type Ballot struct {
 	Incarnation string   `json:"incarnation"`
 	Timeline    Timeline `json:"timeline"` // of the WAL at its end, from the segment's page header
 	End         LSN      `json:"end"`
-	Exact       bool     `json:"exact"`            // false: the position is unknown and counts towards no quorum
-	Fenced      bool     `json:"fenced,omitempty"` // given by the last taker after its verified fence
+	Exact       bool     `json:"exact"`              // false: the position is unknown and counts towards no quorum
+	Fenced      bool     `json:"fenced,omitempty"`   // given by the last taker after its verified fence
+	NextXID     uint64   `json:"next_xid,omitempty"` // the server's, at or before End
 	Vetoes      []Veto   `json:"vetoes,omitempty"`
 	Archive     bool     `json:"archive,omitempty"`   // 13 and below: an archive is still read after hanging up
 	Withdrawn   bool     `json:"withdrawn,omitempty"` // given in advance and taken back: it stands for nothing

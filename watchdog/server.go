@@ -12,6 +12,7 @@ type Server struct {
 	Timeline      Timeline // standby: of the WAL that it receives or replays; primary: that it writes
 	Received      LSN      // standby: flushed by the receiver; primary: flushed
 	Replayed      LSN
+	NextXID       uint64 // the next transaction id, as 64 bits; a standby's as far as it has replayed; 0: not known
 	ReplayPaused  bool
 	Upstream      string // host:port in primary_conninfo, empty when detached
 	Receiver      bool   // a receiver process exists

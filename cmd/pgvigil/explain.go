@@ -119,7 +119,7 @@ func openProspect(r report, c watchdog.Cluster, now time.Time) prospect {
 	default:
 		best := choice.Ranked[0]
 		p.LostBytes = best.End.Behind(t.Flushed)
-		p.Loss = fmt.Sprintf("%s of WAL that %s had last said it has, if %s won", size(p.LostBytes), t.Holder, best.Name)
+		p.Loss = fmt.Sprintf("%s of WAL that %s had last said it has, if %s won", lacks(c.Ballots[best.Name].Ballot, t.Flushed, t.NextXID), t.Holder, best.Name)
 		if p.Winner == "" {
 			p.Loss += fmt.Sprintf("; pgvigil failover --to %s would accept that", best.Name)
 		}

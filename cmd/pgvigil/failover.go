@@ -82,11 +82,12 @@ func costs(c watchdog.Cluster, choice watchdog.Choice, to string) string {
 		return to + " has given no ballot"
 	}
 	if t := c.PrimaryTerm; t != nil {
-		parts = append(parts, fmt.Sprintf("%s behind what the last primary, %s, had last said", size(chosen.End.Behind(t.Flushed)), t.Holder))
+		parts = append(parts, fmt.Sprintf("%s behind what the last primary, %s, had last said", lacks(c.Ballots[to].Ballot, t.Flushed, t.NextXID), t.Holder))
 	}
 	if best := choice.Ranked[0]; best.Name != to {
 		if _, alive := c.Members[best.Name]; !alive || best.Owner != chosen.Owner {
-			parts = append(parts, fmt.Sprintf("%s behind %s, from which it could not be fetched", size(chosen.End.Behind(best.End)), best.Name))
+			parts = append(parts, fmt.Sprintf("%s behind %s, from which it could not be fetched",
+				lacks(c.Ballots[to].Ballot, best.End, c.Ballots[best.Name].NextXID), best.Name))
 		}
 	}
 	text := fmt.Sprintf("%s would win at %s on timeline %d: %s", to, chosen.End, chosen.Timeline, strings.Join(parts, "; "))
@@ -94,4 +95,21 @@ func costs(c watchdog.Cluster, choice watchdog.Choice, to string) string {
 		text += ". In quorum, acknowledged commits may be among it: " + choice.Lacks
 	}
 	return text
+}
+
+// lacks is how much WAL a ballot's member does not have of a log that ends at end, and at most how many transactions: those that
+// were given an id since the member's next one, be they committed or not.
+func lacks(b watchdog.Ballot, end watchdog.LSN, nextXID uint64) string {
+	text := size(b.End.Behind(end))
+	if b.NextXID == 0 || nextXID == 0 {
+		return text
+	}
+	switch n := nextXID - min(b.NextXID, nextXID); n {
+	case 0:
+		return text + ", with no transaction in it,"
+	case 1:
+		return text + ", at most 1 transaction,"
+	default:
+		return fmt.Sprintf("%s, at most %d transactions,", text, n)
+	}
 }

@@ -215,7 +215,7 @@ func TestFailoverByHand(t *testing.T) {
 	c.strike(c.primary.FreezeHost())
 	c.must(c.Until(c.ctx, "an election that waits", rejoin, func() bool {
 		said, err := c.Command("failover")
-		return err != nil && strings.Contains(said, "accept-data-loss") && strings.Contains(said, gone.Name)
+		return err != nil && strings.Contains(said, "accept-data-loss") && strings.Contains(said, gone.Name) && strings.Contains(said, " transaction")
 	}))
 	if said, _ := c.Command("explain"); !strings.Contains(said, "waits") {
 		t.Errorf("explain: %s", said)

@@ -76,7 +76,7 @@ func (n *node) renewOnce(then func(soon bool)) {
 	if trust.Term == 0 {
 		return
 	}
-	change := watchdog.RenewChange(trust, watchdog.Identity{Name: n.name, Incarnation: n.name + "-disk"}, n.counter, n.server.Received)
+	change := watchdog.RenewChange(trust, watchdog.Identity{Name: n.name, Incarnation: n.name + "-disk"}, n.counter, n.server)
 	if c := n.cluster; n.leased && c != nil && c.Record != nil && c.Primary == "" {
 		change.TakePrimary = n.name
 	}

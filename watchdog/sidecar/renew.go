@@ -38,12 +38,12 @@ func (s *Sidecar) renew(ctx context.Context) {
 func (s *Sidecar) renewOnce(ctx context.Context) (again bool) {
 	var trust watchdog.Trust
 	var counter uint64
-	var flushed watchdog.LSN
+	var server watchdog.Server
 	s.with(func(st *state) {
 		stuck := st.turnedAt != 0 && s.now().Since(st.turnedAt) > s.policy().FenceDeadline.D()
 		if st.renewTerm != 0 && st.renewTerm == st.trust.Term && !st.trust.Lost && !stuck {
 			st.counter++
-			trust, counter, flushed = st.trust, st.counter, st.server.Received
+			trust, counter, server = st.trust, st.counter, st.server
 		}
 	})
 	sent := s.now()
@@ -55,7 +55,7 @@ func (s *Sidecar) renewOnce(ctx context.Context) (again bool) {
 		both.Go(func() { s.askFailsafe(ctx, trust) })
 	}
 	if trust.Term != 0 {
-		change := watchdog.RenewChange(trust, s.options.Identity, counter, flushed)
+		change := watchdog.RenewChange(trust, s.options.Identity, counter, server)
 		change.TakePrimary = s.primaryKeyLost()
 		revision, termErr = s.options.Store.Apply(ctx, change)
 	}

@@ -39,7 +39,7 @@ func (s *Sidecar) vote(ctx context.Context, v watchdog.View, term watchdog.Term)
 	ballot := watchdog.Ballot{
 		Term: term, Member: v.Me.Name, Incarnation: v.Me.Incarnation, Timeline: end.Timeline, End: end.End, Exact: end.Exact,
 		Fenced: last.Name == v.Me.Name && last.Incarnation == v.Me.Incarnation, Vetoes: self.Vetoes, Archive: end.Archive,
-		Token: token, Priority: v.Me.Priority, Site: v.Me.Site, API: v.Me.API, Cascade: v.Memory.Cascades,
+		NextXID: v.Server.NextXID, Token: token, Priority: v.Me.Priority, Site: v.Me.Site, API: v.Me.API, Cascade: v.Memory.Cascades,
 	}
 	if _, err := s.options.Store.Apply(bounded, watchdog.BallotChange(v, ballot)); err != nil && !errors.Is(err, ErrCompareLost) {
 		return fmt.Errorf("publish ballot of term %d: %w", term, err)
