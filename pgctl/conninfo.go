@@ -246,21 +246,35 @@ func (c conninfo) pointed(address, application string, words conninfo) (conninfo
 		return conninfo{}, fmt.Errorf("upstream address %q: %w", address, err)
 	}
 	c = c.copied()
-	c.drop("hostaddr")
+	_, service := c.lookup("service")
+	if service {
+		c.set("hostaddr", "") // one in the service's file would win over host; an empty one keeps it out
+	} else {
+		c.drop("hostaddr")
+	}
 	c.set("host", host)
 	c.set("port", port)
 	if application != "" {
 		c.set("application_name", application)
 	}
-	_, service := c.lookup("service")
 	_, passfile := c.lookup("passfile")
 	for _, key := range words.keywords() {
-		if _, has := c.lookup(key); has || service || targeting(key) || passfile && key == "password" {
+		if c.says(key) || service || targeting(key) || passfile && key == "password" {
 			continue
 		}
 		c.set(key, words.get(key))
 	}
 	return c, nil
+}
+
+// says tells whether a keyword is given, under its own name or under an old one that libpq takes for it.
+func (c conninfo) says(key string) bool {
+	_, found := c.lookup(key)
+	if !found && key == "sslmode" {
+		_, found = c.lookup("requiressl")
+		found = found || c.uri != nil && c.get("ssl") == "true" // as JDBC has it
+	}
+	return found
 }
 
 // targeting says whether a keyword says where to, and so is never taken from the configured words.

@@ -189,7 +189,7 @@ func (u *connURI) set(key, value string) {
 		port = value
 	}
 	if strings.Contains(host, ":") && !strings.ContainsAny(host, "/,") {
-		u.hosts = "[" + host + "]"
+		u.hosts = "[" + strings.ReplaceAll(percentEncode(host), "%3A", ":") + "]" // a zone's % is an escape here
 	} else {
 		u.hosts = percentEncode(host)
 	}
