@@ -41,15 +41,21 @@ func (in *Instance) Latch(context.Context) error {
 // layRecoveryConf makes sure of a recovery.conf that makes a standby that follows the newest timeline: the one that is
 // there, else the one that the last promotion put aside, else a new one.
 func (in *Instance) layRecoveryConf() error {
-	path := in.latchFile()
+	path, mode := in.latchFile(), fs.FileMode(0o600)
 	data, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		data, err = os.ReadFile(filepath.Join(in.config.DataDir, recoveryDone))
+	done := errors.Is(err, fs.ErrNotExist)
+	if done {
+		data, mode, err = readDone(filepath.Join(in.config.DataDir, recoveryDone), mode)
 	}
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err != nil {
 		return fmt.Errorf("latch: %w", err)
 	}
 	f := parseConf(string(data))
+	if done {
+		for _, name := range recoveryTargets {
+			f.unset(name) // of a recovery that is over: it would end the next one, and open the server
+		}
+	}
 	if _, set := f.get("primary_conninfo"); !set {
 		if saved := in.savedConninfo(); saved != "" {
 			f.set("primary_conninfo", saved)
@@ -57,11 +63,27 @@ func (in *Instance) layRecoveryConf() error {
 	}
 	makeStandby(&f)
 	if after := f.String(); after != string(data) || !exists(path) {
-		if err := in.writeFile(path, []byte(after), 0o600); err != nil {
+		if err := in.writeFile(path, []byte(after), mode); err != nil {
 			return fmt.Errorf("latch: %w", err)
 		}
 	}
 	return nil
+}
+
+// readDone returns what recovery.done holds and its mode; nothing, and the mode given, where there is none.
+func readDone(path string, mode fs.FileMode) ([]byte, fs.FileMode, error) {
+	data, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, mode, nil
+	}
+	if err != nil {
+		return nil, mode, err
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, mode, err
+	}
+	return data, info.Mode().Perm(), nil
 }
 
 // makeStandby sets what recovery.conf needs, unless it has it in other words.

@@ -221,6 +221,29 @@ func TestRecoveryConf(t *testing.T) {
 	}
 }
 
+// TestRecoveryConfFromDone: a primary that was once recovered to a point in time is latched as a standby all the same.
+func TestRecoveryConfFromDone(t *testing.T) {
+	old, err := versionOf("9.6")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	in := &Instance{config: Config{DataDir: dir, Name: "two", StateDir: t.TempDir()}, version: old, owner: owner{uid: os.Getuid(), gid: os.Getgid()}}
+	const done = "# as restored\nrestore_command = 'cp %f' # why\nrecovery_target_time = '2020-01-01'\nrecovery_target_action = promote\nodd line\n"
+	if err := os.WriteFile(filepath.Join(dir, recoveryDone), []byte(done), 0o640); err != nil {
+		t.Fatal(err)
+	}
+	if err := in.Latch(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(dir, recoveryConf)
+	expectFile(t, path, "# as restored\nrestore_command = 'cp %f' # why\nrecovery_target_action = promote\nodd line\n"+
+		"standby_mode = 'on'\nrecovery_target_timeline = 'latest'\n")
+	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o640 {
+		t.Errorf("mode %v, %v", info.Mode(), err)
+	}
+}
+
 func expectFile(t *testing.T, path, want string) {
 	t.Helper()
 	if got := readAll(t, path); got != want {
