@@ -44,7 +44,13 @@ func TestPausedAndResumed(t *testing.T) {
 	if !strings.Contains(said, "resumed") {
 		t.Errorf("resume: %s", said)
 	}
-	c.takenOver()
+	c.must(c.Until(c.ctx, "the next term is at rest", soon, func() bool { // the one that handed over may be elected: all of it is there
+		r := c.keys().Record
+		return r.Term > term && r.Phase == watchdog.PhaseNormal
+	}))
+	fresh, err := c.WaitPrimary(c.ctx, soon)
+	c.must(err)
+	c.must(c.writer.WaitAck(c.ctx, soon, fresh, c.struck))
 	c.wholeAgain()
 }
 
