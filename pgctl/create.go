@@ -79,9 +79,6 @@ func Create(ctx context.Context, b Blueprint) (*Creation, error) {
 // Made says that the server is there already, by an earlier run.
 func (c *Creation) Made() bool { return c.made }
 
-// User is the operating system's, that owns the server.
-func (c *Creation) User() string { return c.owner.name }
-
 // Passfile is where the replication role's password stands.
 func (c *Creation) Passfile() string { return c.blueprint.Passfile }
 

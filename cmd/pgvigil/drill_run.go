@@ -15,7 +15,6 @@ import (
 )
 
 const (
-	drillTable = "pgvigil_drill.written"
 	// drillWrites are acknowledged before the primary is changed, so that there is something to lose.
 	drillWrites = 50
 	// The bounds of a drill's steps.
@@ -38,7 +37,7 @@ func (d *drill) rehearse(ctx context.Context, conn *pgx.Conn, cluster watchdog.C
 		}
 	}()
 	var ids atomic.Int64
-	o := writer.Options{Table: drillTable, IDs: &ids}
+	o := writer.Options{Table: writer.Table, IDs: &ids}
 	for name, m := range cluster.Members {
 		if !m.Witness {
 			o.Targets = append(o.Targets, writer.Target{Name: name, Conninfo: d.conninfo(m.Address)})
@@ -75,16 +74,11 @@ func (d *drill) rehearse(ctx context.Context, conn *pgx.Conn, cluster watchdog.C
 func setUp(ctx context.Context, conn *pgx.Conn) error {
 	bounded, cancel := context.WithTimeout(ctx, writeBound)
 	defer cancel()
-	var there bool
-	err := conn.QueryRow(bounded, "SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = 'pgvigil_drill')").Scan(&there)
-	if err == nil && there {
-		return fail(exitRefused, errors.New("there is a schema pgvigil_drill: another drill is under way, or was ended; if none is, DROP SCHEMA pgvigil_drill CASCADE"))
-	}
-	if err == nil {
-		_, err = conn.Exec(bounded, "CREATE SCHEMA pgvigil_drill; CREATE TABLE "+drillTable+" (id bigint PRIMARY KEY)")
-	}
-	if err != nil {
-		return fail(exitPostgres, fmt.Errorf("make a schema to write to: %w: give --user a role that may", err))
+	switch err := writer.CreateSchema(bounded, conn); {
+	case errors.Is(err, writer.ErrSchemaExists):
+		return fail(exitRefused, fmt.Errorf("%w: another drill is under way, or was ended; if none is, DROP SCHEMA %s CASCADE", err, writer.Schema))
+	case err != nil:
+		return fail(exitPostgres, fmt.Errorf("make room to write to: %w: give --user a role that may", err))
 	}
 	return nil
 }
@@ -98,8 +92,7 @@ func (d *drill) tearDown(ctx context.Context) error {
 		return err
 	}
 	defer conn.Close(ctx)
-	_, err = conn.Exec(bounded, "DROP SCHEMA pgvigil_drill CASCADE")
-	return err
+	return writer.DropSchema(bounded, conn)
 }
 
 func (d *drill) connectToPrimary(ctx context.Context) (*pgx.Conn, error) {
